@@ -1,0 +1,1 @@
+"""The search: jobs, strategies, evaluation on Ray, export and the command line."""

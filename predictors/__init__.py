@@ -1,0 +1,1 @@
+"""What is guessed: latency and accuracy predictors."""

@@ -1,0 +1,1 @@
+"""What is measured: devices and ONNX Runtime timing."""

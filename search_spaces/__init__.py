@@ -1,0 +1,1 @@
+"""What can be built: decisions, graphs and their costs, spaces and supernets."""

@@ -1,0 +1,1 @@
+"""What is remembered: the SQL schema, its migrations and the result store."""
