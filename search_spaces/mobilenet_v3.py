@@ -1,0 +1,192 @@
+"""The elastic MobileNetV3 space of Once-for-All (Cai et al., arXiv 1908.09791; Howard et al., arXiv 1905.02244)."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from search_spaces.decision import Condition, Decision
+from search_spaces.graph import Graph, Value
+from search_spaces.layers import (
+    ACTIVATIONS,
+    activation,
+    conv_norm,
+    global_pool,
+    linear,
+    make_divisible,
+    squeeze_excite,
+)
+from search_spaces.space import Pick, SearchSpace
+
+
+class MobileNetV3(SearchSpace):
+    """Stages of inverted residual blocks, elastic in depth, expansion, kernel and resolution.
+
+    The defaults are the published space for ImageNet at width 1.0; a small space for 8x8 or 32x32 images is
+    another setting of the same class. A genotype's columns are `kernel0..`, `expand0..`, `depth0..`,
+    `resolution`; block i of stage s, counted through the stages at their largest depth, is column
+    `s * max(depths) + i` of its kind, and is active when the stage is deep enough.
+
+    Args:
+        classes: number of classes.
+        channels: channels of the input image.
+        resolutions: input sizes in pixels.
+        widths: output channels of each stage.
+        strides: stride of the first block of each stage.
+        activations: of each stage, `relu` or `h_swish` or another of `search_spaces.layers.ACTIVATIONS`.
+        squeeze_excite: for each stage, whether its blocks have the channel gate.
+        depths: blocks a stage may have.
+        expansions: ratio of a block's inner channels to its input channels.
+        kernels: sizes of the depthwise convolution, odd.
+        stem_width: channels of the first convolution and of the fixed block behind it.
+        stem_stride: stride of the first convolution.
+        final_width: channels of the 1x1 convolution before pooling.
+        feature_width: features before the classifier.
+        width_multiplier: scales every width.
+
+    Raises:
+        ValueError: lists of different lengths, an empty list, sizes that are not positive, even kernels, an
+            unknown activation.
+    """
+
+    name: ClassVar[str] = "mobilenet_v3"
+
+    def __init__(
+        self,
+        *,
+        classes: int = 1000,
+        channels: int = 3,
+        resolutions: Sequence[int] = tuple(range(128, 225, 4)),
+        widths: Sequence[int] = (24, 40, 80, 112, 160),
+        strides: Sequence[int] = (2, 2, 2, 1, 2),
+        activations: Sequence[str] = ("relu", "relu", "h_swish", "h_swish", "h_swish"),
+        squeeze_excite: Sequence[bool] = (False, True, False, True, True),
+        depths: Sequence[int] = (2, 3, 4),
+        expansions: Sequence[float] = (3, 4, 6),
+        kernels: Sequence[int] = (3, 5, 7),
+        stem_width: int = 16,
+        stem_stride: int = 2,
+        final_width: int = 960,
+        feature_width: int = 1280,
+        width_multiplier: float = 1.0,
+    ) -> None:
+        settings = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        settings = {key: list(value) if isinstance(value, Sequence) else value for key, value in settings.items()}
+        _check(settings)
+        self.classes, self.channels = classes, channels
+        self.strides, self.activations, self.squeeze_excite = (
+            tuple(strides),
+            tuple(activations),
+            tuple(squeeze_excite),
+        )
+        self.widths = tuple(make_divisible(width * width_multiplier) for width in widths)
+        self.stem_width, self.stem_stride = make_divisible(stem_width * width_multiplier), stem_stride
+        self.final_width = make_divisible(final_width * width_multiplier)
+        self.feature_width = make_divisible(feature_width * width_multiplier)
+        self.deepest = max(depths)
+        super().__init__(_decisions(len(widths), depths, expansions, kernels, resolutions), settings)
+
+    def assemble(self, pick: Pick) -> Graph:
+        """The chosen network, from `image` (1, channels, r, r) to `logits` (1, classes)."""
+        g = Graph(self.name)
+        size = pick("resolution")
+        x = g.input("image", (1, self.channels, size, size))
+        x = conv_norm(g, x, "stem", self.stem_width, 3, stride=self.stem_stride, act="h_swish")
+        x = self._block(g, x, "first", self.stem_width, stride=1, act="relu", gate=False, kernel=3, expansion=1)
+        for stage, width in enumerate(self.widths):
+            for layer in range(pick(f"depth{stage}")):
+                column = stage * self.deepest + layer
+                x = self._block(
+                    g,
+                    x,
+                    f"stage{stage}.block{layer}",
+                    width,
+                    stride=self.strides[stage] if layer == 0 else 1,
+                    act=self.activations[stage],
+                    gate=self.squeeze_excite[stage],
+                    kernel=pick(f"kernel{column}"),
+                    expansion=pick(f"expand{column}"),
+                )
+        x = conv_norm(g, x, "final", self.final_width, act="h_swish")
+        x = global_pool(g, x, "pool")
+        x = linear(g, x, "feature", self.feature_width, bias=False)
+        x = activation(g, x, "feature.act", "h_swish")
+        g.output(linear(g, x, "logits", self.classes))
+        return g
+
+    @staticmethod
+    def _block(
+        g: Graph,
+        x: Value,
+        name: str,
+        width: int,
+        *,
+        stride: int,
+        act: str,
+        gate: bool,
+        kernel: int,
+        expansion: float,
+    ) -> Value:
+        """Inverted residual: expand, depthwise convolution, optional gate, project; a shortcut where shapes agree."""
+        inner = make_divisible(round(x.shape[1] * expansion))
+        y = x if expansion == 1 else conv_norm(g, x, f"{name}.expand", inner, act=act)
+        y = conv_norm(g, y, f"{name}.depthwise", inner, kernel, stride=stride, groups=inner, act=act)
+        if gate:
+            y = squeeze_excite(g, y, f"{name}.gate", make_divisible(inner // 4))
+        y = conv_norm(g, y, f"{name}.project", width)
+        if y.shape == x.shape:
+            y = g.add("Add", y, x, name=f"{name}.add")
+        return y
+
+
+def _decisions(
+    stages: int,
+    depths: Sequence[int],
+    expansions: Sequence[float],
+    kernels: Sequence[int],
+    sizes: Sequence[int],
+) -> tuple[Decision, ...]:
+    deepest = max(depths)
+
+    def when(column: int) -> tuple[Condition, ...]:
+        stage, layer = divmod(column, deepest)
+        deep = tuple(depth for depth in depths if depth > layer)
+        return () if len(deep) == len(depths) else (Condition(f"depth{stage}", deep),)
+
+    blocks = range(stages * deepest)
+    return (
+        *[Decision(f"kernel{i}", tuple(kernels), when(i)) for i in blocks],
+        *[Decision(f"expand{i}", tuple(expansions), when(i)) for i in blocks],
+        *[Decision(f"depth{stage}", tuple(depths)) for stage in range(stages)],
+        Decision("resolution", tuple(sizes)),
+    )
+
+
+def _check(settings: dict[str, object]) -> None:
+    """Refuse settings that describe no network, naming the setting, what was given and what is allowed."""
+    stages = len(_items(settings, "widths"))
+    for key in ("strides", "activations", "squeeze_excite"):
+        if len(_items(settings, key)) != stages:
+            raise ValueError(f"{key} must have one entry for each of the {stages} widths, got {settings[key]}")
+    for key in ("resolutions", "widths", "strides", "depths", "kernels"):
+        if not all(type(item) is int and item > 0 for item in _items(settings, key)):
+            raise ValueError(f"{key} must be positive whole numbers, got {settings[key]}")
+    for key in ("classes", "channels", "stem_width", "stem_stride", "final_width", "feature_width"):
+        value = settings[key]
+        if type(value) is not int or value < 1:
+            raise ValueError(f"{key} must be a positive whole number, got {value!r}")
+    for item in (*_items(settings, "expansions"), settings["width_multiplier"]):
+        if not isinstance(item, int | float) or isinstance(item, bool) or not 0 < item <= 64:
+            raise ValueError(f"expansions and width_multiplier must be numbers in (0, 64], got {item!r}")
+    if any(kernel % 2 == 0 for kernel in _items(settings, "kernels")):  # type: ignore[operator]
+        raise ValueError(f"kernels must be odd, so that padding is symmetric, got {settings['kernels']}")
+    for kind in _items(settings, "activations"):
+        if kind not in ACTIVATIONS:
+            raise ValueError(f"activation {kind!r} is not known; known: {', '.join(ACTIVATIONS)}")
+    if not all(isinstance(item, bool) for item in _items(settings, "squeeze_excite")):
+        raise ValueError(f"squeeze_excite must be true or false for each stage, got {settings['squeeze_excite']}")
+
+
+def _items(settings: dict[str, object], key: str) -> list[object]:
+    value = settings[key]
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{key} must be a list with at least one entry, got {value!r}")
+    return value

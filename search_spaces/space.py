@@ -1,0 +1,73 @@
+"""A search space: a list of decisions and one method that assembles a graph from them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.decision import Decision, Option
+from search_spaces.genotypes import GenotypeSpace
+from search_spaces.graph import Graph, Value
+
+Genotype = NDArray[np.int16]
+Population = NDArray[np.int16]
+
+
+class Pick(Protocol):
+    """How `assemble` asks for a choice."""
+
+    def __call__(self, decision: str) -> Any:
+        """The chosen option of a decision."""
+
+    def op(self, decision: str, candidates: Mapping[Option, Callable[[], Value]]) -> Value:
+        """Build the chosen candidate of a structural decision, or a mixture of all of them."""
+
+
+class Chosen:
+    """The pick of one architecture: every decision has one option."""
+
+    __slots__ = ("choices",)
+
+    def __init__(self, choices: Mapping[str, Option]) -> None:
+        self.choices = choices
+
+    def __call__(self, decision: str) -> Any:
+        """The chosen option."""
+        return self.choices[decision]
+
+    def op(self, decision: str, candidates: Mapping[Option, Callable[[], Value]]) -> Value:
+        """Build the chosen candidate only."""
+        return candidates[self.choices[decision]]()
+
+
+class SearchSpace(GenotypeSpace, ABC):
+    """What can be built: decisions, and `assemble`, which turns choices into a graph.
+
+    Subclasses set `name`, pass their decisions and settings up, and write `assemble`; everything else (files,
+    modules, weight sharing, costs, features, identity) is derived.
+
+    Args:
+        decisions: the choices, in column order of a genotype.
+        settings: the keyword arguments that make this space again, plain JSON values.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, decisions: tuple[Decision, ...], settings: Mapping[str, Any]) -> None:
+        super().__init__(decisions)
+        self.settings = dict(settings)
+
+    @abstractmethod
+    def assemble(self, pick: Pick) -> Graph:
+        """The network of the picked choices; only active decisions may be asked for."""
+
+    def graph(self, genotype: Genotype) -> Graph:
+        """The network of one genotype, a (d,) row.
+
+        Raises:
+            ValueError: a row of the wrong length or range.
+        """
+        self.validate(genotype[None])
+        return self.assemble(Chosen(self.choices(genotype)))
