@@ -1,0 +1,1 @@
+"""Labelled images: loaded from outside with limits, split, normalised."""
