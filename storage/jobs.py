@@ -1,0 +1,206 @@
+"""Jobs and their leases, in the transaction of the caller."""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select, update
+
+from storage import checks
+from storage.database import insert
+from storage.errors import InvalidRecord, LeaseHeld, LeaseLost, UnknownJob, WrongStatus
+from storage.records import Job, JobStatus, Lease
+from storage.schema import EvaluationRow, JobRow, ProposalRow
+
+# Crockford's base 32: no i, l, o, u, which are misread.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+# What a job without a driver has in place of a lease.
+_NO_LEASE = {"owner": None, "heartbeat_at": None, "lease_seconds": None}
+
+
+def random_id(length: int) -> str:
+    """Random base-32 characters."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def create(connection: Connection, name: str, spec: Mapping[str, Any], now: datetime) -> str:
+    """Add a QUEUED job and return its id: the slug of its name and six random characters."""
+    values = {
+        "name": checks.text(name, "a job's name"),
+        "spec": checks.json_object(spec, "a job's spec"),
+        "status": JobStatus.QUEUED,
+        "created_at": now,
+    }
+    while True:
+        job_id = f"{_slug(name)}-{random_id(6)}"
+        added = insert(connection, JobRow).values(id=job_id, **values).on_conflict_do_nothing()
+        if connection.execute(added).rowcount == 1:
+            return job_id
+
+
+def get(connection: Connection, job_id: str, store: str) -> Job:
+    """The job with this id, or `UnknownJob`."""
+    row = connection.execute(_jobs().where(JobRow.id == job_id)).one_or_none()
+    if row is None:
+        newest = select(JobRow.id).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(5)
+        raise UnknownJob(job_id, list(connection.scalars(newest)), store)
+    return _job(row)
+
+
+def newest(connection: Connection, status: JobStatus | None, limit: int | None) -> list[Job]:
+    """Jobs, newest first."""
+    statement = _jobs().order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
+    if status is not None:
+        statement = statement.where(JobRow.status == JobStatus(status))
+    return [_job(row) for row in connection.execute(statement)]
+
+
+def claim(
+    connection: Connection,
+    job_id: str,
+    owner: str,
+    lease_seconds: float,
+    dead_fence: int | None,
+    now: datetime,
+    store: str,
+) -> Lease:
+    """Take the lease of a job that is QUEUED or whose lease is over."""
+    if checks.finite(lease_seconds, "the seconds of a lease") == 0:
+        raise InvalidRecord("a lease of 0 seconds is over before it begins")
+    connection.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update())
+    job = get(connection, job_id, store)
+    if job.status is JobStatus.RUNNING:
+        assert job.heartbeat_at is not None
+        assert job.lease_seconds is not None
+        silent = (now - job.heartbeat_at).total_seconds()
+        left = job.lease_seconds - silent
+        if left > 0 and job.fence != dead_fence:
+            raise LeaseHeld(
+                f"job {job_id!r} is run by {job.owner}, last heard of {silent:.0f} s ago; "
+                f"its lease ends in {left:.0f} s"
+            )
+    elif job.status is not JobStatus.QUEUED:
+        raise _wrong(job, "claimed", {JobStatus.QUEUED, JobStatus.RUNNING})
+    connection.execute(
+        update(JobRow)
+        .where(JobRow.id == job_id)
+        .values(
+            status=JobStatus.RUNNING,
+            owner=checks.text(owner, "the owner of a lease"),
+            heartbeat_at=now,
+            lease_seconds=lease_seconds,
+            fence=job.fence + 1,
+            started_at=job.started_at or now,
+        )
+    )
+    return Lease(job_id, job.fence + 1)
+
+
+def hold(connection: Connection, lease: Lease, now: datetime, store: str, **values: Any) -> None:
+    """Refuse a lease that is over, else renew it: one statement that also locks the job for this transaction.
+
+    `values` are changes of the job that go with it.
+    """
+    held = (
+        update(JobRow)
+        .where(JobRow.id == lease.job_id, JobRow.fence == lease.fence, JobRow.status == JobStatus.RUNNING)
+        .values({"heartbeat_at": now, **values})
+    )
+    if connection.execute(held).rowcount == 1:
+        return
+    job = get(connection, lease.job_id, store)
+    if job.fence != lease.fence:
+        who = f", held by {job.owner}" if job.owner else ""
+        why = f"it was claimed again (its fence is {job.fence}{who})"
+    else:
+        why = f"the job is {job.status}"
+    raise LeaseLost(f"the lease of job {lease.job_id!r} with fence {lease.fence} is over: {why}")
+
+
+def permit(connection: Connection, job: Lease | str | None, now: datetime, store: str) -> str | None:
+    """The id of the job that a record belongs to: a driver shows its lease, anybody else names the job."""
+    if isinstance(job, Lease):
+        hold(connection, job, now, store)
+        return job.job_id
+    return None if job is None else get(connection, job, store).id
+
+
+def finish(
+    connection: Connection, lease: Lease, status: JobStatus, error: str | None, now: datetime, store: str
+) -> None:
+    """End a job, or give it back to the queue."""
+    if status is JobStatus.RUNNING:
+        raise WrongStatus("a job does not finish as RUNNING")
+    if (error is not None) != (status is JobStatus.FAILED):
+        raise InvalidRecord(f"a FAILED job has an error, another one has none (got {status} and {error!r})")
+    values: dict[str, Any] = {"status": status, "error": error, **_NO_LEASE}
+    if status.ended:
+        values["finished_at"] = now
+    hold(connection, lease, now, store, **values)
+
+
+def cancel(connection: Connection, job_id: str, now: datetime, store: str) -> None:
+    """From QUEUED or RUNNING to CANCELLED."""
+    values = {"status": JobStatus.CANCELLED, "finished_at": now, **_NO_LEASE}
+    _move(connection, job_id, {JobStatus.QUEUED, JobStatus.RUNNING}, values, "cancelled", store)
+
+
+def requeue(connection: Connection, job_id: str, store: str) -> None:
+    """From FAILED or CANCELLED back to QUEUED."""
+    values = {"status": JobStatus.QUEUED, "finished_at": None, "error": None}
+    _move(connection, job_id, {JobStatus.FAILED, JobStatus.CANCELLED}, values, "queued again", store)
+
+
+def _move(
+    connection: Connection,
+    job_id: str,
+    expected: Collection[JobStatus],
+    values: Mapping[str, Any],
+    done: str,
+    store: str,
+) -> None:
+    statement = update(JobRow).where(JobRow.id == job_id, JobRow.status.in_(expected)).values(**values)
+    if connection.execute(statement).rowcount == 0:
+        raise _wrong(get(connection, job_id, store), done, expected)
+
+
+def _wrong(job: Job, done: str, expected: Collection[JobStatus]) -> WrongStatus:
+    allowed = " or ".join(status for status in JobStatus if status in expected)
+    return WrongStatus(f"job {job.id!r} is {job.status}; only a job that is {allowed} can be {done}")
+
+
+def _slug(name: str) -> str:
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:40].strip("-") or "job"
+
+
+def _jobs() -> Select[*tuple[Any, ...]]:
+    # Numbers have no gaps, so the largest one counts the rows without reading them.
+    proposed, evaluated = (
+        select(func.coalesce(func.max(table.number) + 1, 0)).where(table.job_id == JobRow.id).scalar_subquery()
+        for table in (ProposalRow, EvaluationRow)
+    )
+    return select(
+        JobRow.id,
+        JobRow.name,
+        JobRow.spec,
+        JobRow.status,
+        JobRow.error,
+        JobRow.created_at,
+        JobRow.started_at,
+        JobRow.finished_at,
+        JobRow.owner,
+        JobRow.heartbeat_at,
+        JobRow.lease_seconds,
+        JobRow.fence,
+        proposed.label("proposed"),
+        evaluated.label("evaluated"),
+    )
+
+
+def _job(row: Row[*tuple[Any, ...]]) -> Job:
+    return Job(**{**row._mapping, "status": JobStatus(row.status)})

@@ -1,0 +1,176 @@
+"""What goes into a store and comes out of it: frozen values, never live rows.
+
+Times are timezone-aware UTC datetimes. A genotype is an object `decision name -> option` of the active
+decisions; an architecture's key is the 64 hex digits of its canonical graph hash.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class JobStatus(StrEnum):
+    """Where a job is. It moves only by compare-and-set.
+
+    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; a RUNNING job can be given back to QUEUED, a QUEUED
+    one be CANCELLED, and a FAILED or CANCELLED one be queued again.
+    """
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether no driver will touch the job unless it is queued again."""
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write for a job: what `claim` gives and every write of a driver passes.
+
+    `fence` counts the claims of the job. A lease whose fence is not the job's newest is refused, so a driver
+    that was believed dead and wakes up again cannot write.
+    """
+
+    job_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A search: its specification, where it is, and who runs it.
+
+    `owner`, `heartbeat_at` and `lease_seconds` are None unless the job is RUNNING. `proposed` and `evaluated`
+    count its proposals and evaluations.
+    """
+
+    id: str
+    name: str
+    spec: Json
+    status: JobStatus
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    owner: str | None
+    heartbeat_at: datetime | None
+    lease_seconds: float | None
+    fence: int
+    proposed: int
+    evaluated: int
+
+    @property
+    def lease_ends_at(self) -> datetime | None:
+        """When the job may be claimed by another driver, if no further heartbeat comes; None without a lease."""
+        if self.heartbeat_at is None or self.lease_seconds is None:
+            return None
+        return self.heartbeat_at + timedelta(seconds=self.lease_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network, shared by all jobs: its key and one genotype of one space that builds it.
+
+    `static_metrics` are what its graph alone tells (`macs`, `params`, ...), finite numbers.
+    """
+
+    key: str
+    space: str
+    genotype: Json
+    static_metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a strategy asked for: the `number`-th of its job (from 0), in the batch `batch`."""
+
+    number: int
+    batch: int
+    architecture_key: str
+    genotype: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an evaluator says of one architecture: metrics, or why there are none.
+
+    A failed evaluation has an `error` and those metrics that were found before it failed, perhaps none. A
+    metric that is not known is left out; one that is NaN or infinite is kept as that. `seconds` is the time
+    that the evaluation took.
+    """
+
+    architecture_key: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A stored outcome: the `number`-th of its job (from 0), the order in which the strategy is told.
+
+    `genotype` is the one that this job proposed first for this architecture.
+    """
+
+    number: int
+    architecture_key: str
+    genotype: Json
+    metrics: dict[str, float]
+    error: str | None
+    seconds: float
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A measuring target. `fingerprint` changes with whatever changes its timings; `name` is for people.
+
+    The store sets `last_seen`.
+    """
+
+    fingerprint: str
+    name: str
+    description: Json = field(default_factory=dict)
+    last_seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A metric of an architecture as one device showed it, reusable by every job on the same fingerprint.
+
+    `statistics` is a JSON object of finite values (median, p90, spread, runs, ...); `samples` are the timed
+    runs themselves, kept exactly, as 64-bit floats. The store sets `job_id`, the job that made it, and
+    `created_at`.
+    """
+
+    architecture_key: str
+    device_fingerprint: str
+    metric: str
+    value: float
+    device_name: str
+    statistics: Json = field(default_factory=dict)
+    samples: Sequence[float] = ()
+    job_id: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that a job made. The store keeps the record, not the file; `path` is as it was given."""
+
+    id: str
+    job_id: str
+    kind: str
+    path: str
+    sha256: str
+    size_bytes: int
+    metadata: Json
+    created_at: datetime

@@ -1,0 +1,164 @@
+"""The tables.
+
+A change here needs a migration beside it (`storage/migrations/versions`); a test compares the two. Every name
+in the schema is also what an analyst types into SQL: keys are natural ones, times are UTC.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from storage.columns import Number, PlainText, Samples, UtcDateTime
+
+
+class Base(DeclarativeBase):
+    """All tables, with names for their constraints so that a migration can name them too."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's declaration, not an attribute of instances
+        str: Text(),
+        datetime: UtcDateTime(),
+        float: Double(),
+        dict[str, Any]: JSON(),
+    }
+
+
+class JobRow(Base):
+    """A search and who runs it. `fence` counts its claims; the lease ends `lease_seconds` after the heartbeat."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(PlainText)
+    spec: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(index=True)
+    error: Mapped[str | None] = mapped_column(PlainText)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    owner: Mapped[str | None] = mapped_column(PlainText)
+    heartbeat_at: Mapped[datetime | None]
+    lease_seconds: Mapped[float | None]
+    fence: Mapped[int] = mapped_column(default=0)
+
+
+class ArchitectureRow(Base):
+    """A network, by the canonical hash of its graph. Whoever proposed it first gave space and genotype."""
+
+    __tablename__ = "architectures"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    space: Mapped[str]
+    genotype: Mapped[dict[str, Any]]
+    static_metrics: Mapped[dict[str, Any]]
+
+
+class ProposalRow(Base):
+    """What a strategy asked for, in its order: the checkpoint of the search."""
+
+    __tablename__ = "proposals"
+    __table_args__ = (Index(None, "job_id", "architecture_key"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    batch: Mapped[int]
+    architecture_key: Mapped[str] = mapped_column(ForeignKey("architectures.key"))
+    genotype: Mapped[dict[str, Any]]
+
+
+class EvaluationRow(Base):
+    """What an evaluation said, in the order in which the strategy is told; once per job and architecture.
+
+    `proposal` is the first proposal of the job that asked for it.
+    """
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        UniqueConstraint("job_id", "architecture_key"),
+        ForeignKeyConstraint(["job_id", "proposal"], ["proposals.job_id", "proposals.number"]),
+    )
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    architecture_key: Mapped[str] = mapped_column(ForeignKey("architectures.key"), index=True)
+    proposal: Mapped[int]
+    error: Mapped[str | None] = mapped_column(PlainText)
+    seconds: Mapped[float]
+    created_at: Mapped[datetime]
+
+
+class MetricRow(Base):
+    """One metric of one evaluation. NULL means NaN; a metric that was never found has no row."""
+
+    __tablename__ = "evaluation_metrics"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "number"], ["evaluations.job_id", "evaluations.number"]),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float] = mapped_column(Number, nullable=True)
+
+
+class DeviceRow(Base):
+    """A measuring target, by its fingerprint."""
+
+    __tablename__ = "devices"
+
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(PlainText)
+    description: Mapped[dict[str, Any]]
+    last_seen: Mapped[datetime]
+
+
+class MeasurementRow(Base):
+    """The newest measurement of a metric of an architecture on a device."""
+
+    __tablename__ = "measurements"
+
+    architecture_key: Mapped[str] = mapped_column(ForeignKey("architectures.key"), primary_key=True)
+    device_fingerprint: Mapped[str] = mapped_column(ForeignKey("devices.fingerprint"), primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float] = mapped_column(Number, nullable=True)
+    device_name: Mapped[str] = mapped_column(PlainText)
+    statistics: Mapped[dict[str, Any]]
+    samples: Mapped[bytes] = mapped_column(Samples)
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    created_at: Mapped[datetime]
+
+
+class ArtifactRow(Base):
+    """A file that a job made; a file that is written again has one record, the newest."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (UniqueConstraint("job_id", "path"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    kind: Mapped[str]
+    path: Mapped[str]
+    sha256: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON())
+    created_at: Mapped[datetime]

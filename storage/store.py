@@ -1,0 +1,270 @@
+"""The result store: what a search remembers, and its only checkpoint."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from storage import artifacts, history, jobs, measurements
+from storage.database import Database
+from storage.errors import BadStore, StoreFailed
+from storage.migrate import prepare
+from storage.records import (
+    Architecture,
+    Artifact,
+    Device,
+    Evaluation,
+    Job,
+    JobStatus,
+    Lease,
+    Measurement,
+    Outcome,
+    Proposal,
+)
+
+#: Where results go unless the user says otherwise: a file in the current folder.
+DEFAULT_URL = "sqlite:///nas.db"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ResultStore:
+    """An open store. Every method is one transaction; what it returns are copies.
+
+    Threads may share a store; processes open their own. A driver claims its job and passes the lease with
+    every write: a write whose lease is over is refused, and one that is accepted counts as a heartbeat.
+    Any method raises `StoreFailed` when the database gives up, and those that take a job `UnknownJob`.
+
+    Args:
+        url: `sqlite:///FILE` (`sqlite:////absolute/file`) or `postgresql://USER@HOST/DATABASE`.
+        create: make a store where there is none. An older store is upgraded in any case.
+        clock: the time, as a timezone-aware datetime.
+
+    Raises:
+        BadStore: the URL is not one of these, or what it names cannot be opened or is no store.
+        StoreNotFound: there is no store and `create` is False.
+        SchemaTooNew: a newer version of this software wrote it.
+    """
+
+    def __init__(
+        self, url: str = DEFAULT_URL, *, create: bool = True, clock: Callable[[], datetime] = _utc_now
+    ) -> None:
+        self._database = Database(url, create=create)
+        self._clock = clock
+        #: The URL without its password, for messages.
+        self.name = self._database.name
+        try:
+            prepare(self._database, create=create)
+        except BaseException as error:
+            self._database.close()
+            if isinstance(error, StoreFailed):
+                raise BadStore(str(error)) from error
+            raise
+
+    def close(self) -> None:
+        """Give the connections back. The store is not used after it."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Jobs
+
+    def create_job(self, name: str, spec: Mapping[str, Any]) -> Job:
+        """Queue a job. Its id is the slug of its name and six random characters.
+
+        Raises:
+            InvalidRecord: the spec is no JSON object, or the name is empty.
+        """
+        with self._database.write() as connection:
+            job_id = jobs.create(connection, name, spec, self._clock())
+            return jobs.get(connection, job_id, self.name)
+
+    def job(self, job_id: str) -> Job:
+        """The job with this id."""
+        with self._database.read() as connection:
+            return jobs.get(connection, job_id, self.name)
+
+    def jobs(self, status: JobStatus | None = None, limit: int | None = None) -> list[Job]:
+        """Jobs, newest first: of one status or all, at most `limit`."""
+        with self._database.read() as connection:
+            return jobs.newest(connection, status, limit)
+
+    def claim(self, job_id: str, owner: str, *, lease_seconds: float = 60.0, dead_fence: int | None = None) -> Lease:
+        """Make a job RUNNING by this owner: a QUEUED one, or a RUNNING one whose lease is over.
+
+        A lease is over when its owner was not heard of for its `lease_seconds`, or at once when the caller
+        knows that its owner is dead and says so by `dead_fence`, the fence of that lease.
+
+        Args:
+            job_id: the job.
+            owner: who runs it, any text that another process can check, such as `host:pid:start-time`.
+            lease_seconds: how long the lease lasts after each heartbeat, in seconds.
+            dead_fence: the fence (`Job.fence`) of a lease whose owner the caller knows to be dead.
+
+        Raises:
+            LeaseHeld: another owner runs it.
+            WrongStatus: the job has ended.
+        """
+        with self._database.write() as connection:
+            return jobs.claim(connection, job_id, owner, lease_seconds, dead_fence, self._clock(), self.name)
+
+    def heartbeat(self, lease: Lease) -> None:
+        """Keep the lease. Raises `LeaseLost` when it is over, also when the job was cancelled."""
+        with self._database.write() as connection:
+            jobs.hold(connection, lease, self._clock(), self.name)
+
+    def finish(self, lease: Lease, status: JobStatus, error: str | None = None) -> None:
+        """End the job, or give it back: SUCCEEDED, CANCELLED, FAILED with its error, or QUEUED to go on later.
+
+        Raises:
+            LeaseLost: the lease is over; the job is as it was.
+        """
+        with self._database.write() as connection:
+            jobs.finish(connection, lease, JobStatus(status), error, self._clock(), self.name)
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a QUEUED or RUNNING job; its driver learns it at its next write. Raises `WrongStatus`."""
+        with self._database.write() as connection:
+            jobs.cancel(connection, job_id, self._clock(), self.name)
+
+    def requeue(self, job_id: str) -> None:
+        """Queue a FAILED or CANCELLED job again, with all that it has found. Raises `WrongStatus`."""
+        with self._database.write() as connection:
+            jobs.requeue(connection, job_id, self.name)
+
+    # The history of a search
+
+    def add_proposals(self, lease: Lease, batch: int, rows: Iterable[Architecture]) -> range:
+        """Record what the strategy asked for, in its order, before any of it is evaluated.
+
+        Architectures that no job has proposed before become known to all jobs.
+
+        Args:
+            lease: the driver's.
+            batch: the number of this batch; greater than all that are recorded.
+            rows: one architecture per proposal; a repeated one is proposed repeatedly.
+
+        Returns:
+            The numbers of these proposals within the job.
+
+        Raises:
+            LeaseLost: the lease is over.
+            InvalidRecord: a key, genotype or static metric has no stored form, or the batch is recorded.
+        """
+        checked = history.checked_architectures(rows)
+        with self._database.write() as connection:
+            jobs.hold(connection, lease, self._clock(), self.name)
+            return history.add_proposals(connection, lease.job_id, batch, checked)
+
+    def proposals(self, job_id: str) -> list[Proposal]:
+        """Everything the strategy of a job asked for, in its order."""
+        with self._database.read() as connection:
+            jobs.get(connection, job_id, self.name)
+            return history.proposals(connection, job_id)
+
+    def add_evaluations(self, lease: Lease, rows: Iterable[Outcome]) -> range:
+        """Record outcomes in the order in which the strategy is told: all of them or, after an error, none.
+
+        Returns:
+            The numbers of these evaluations within the job.
+
+        Raises:
+            LeaseLost: the lease is over.
+            AlreadyEvaluated: the job has an evaluation of one of these architectures.
+            InvalidRecord: the job never proposed one of them, or a metric is no number.
+        """
+        checked = history.checked_outcomes(rows)
+        with self._database.write() as connection:
+            now = self._clock()
+            jobs.hold(connection, lease, now, self.name)
+            return history.add_evaluations(connection, lease.job_id, checked, now)
+
+    def evaluations(self, job_id: str, *, start: int = 0, limit: int | None = None) -> list[Evaluation]:
+        """The evaluations of a job in their order, from the number `start` on, at most `limit`."""
+        with self._database.read() as connection:
+            jobs.get(connection, job_id, self.name)
+            return history.evaluations(connection, job_id, start, limit)
+
+    def architectures(self, keys: Iterable[str]) -> dict[str, Architecture]:
+        """The recorded ones of these architectures by key, whichever job proposed them."""
+        with self._database.read() as connection:
+            return history.architectures(connection, keys)
+
+    # Devices and measurements
+
+    def add_device(self, device: Device) -> None:
+        """Record a device, or that it was seen again."""
+        with self._database.write() as connection:
+            measurements.add_device(connection, device, self._clock())
+
+    def devices(self) -> list[Device]:
+        """All devices, the one seen last first."""
+        with self._database.read() as connection:
+            return measurements.devices(connection)
+
+    def add_measurements(self, job: Lease | str | None, rows: Iterable[Measurement]) -> None:
+        """Record measurements, all or none; one of the same architecture, device and metric is replaced.
+
+        Args:
+            job: who measured: a driver's lease, the id of a job that nobody runs, or None.
+            rows: measurements of recorded architectures on recorded devices.
+
+        Raises:
+            LeaseLost: the lease is over.
+            InvalidRecord: an architecture or device is not recorded, or a value has no stored form.
+        """
+        checked = measurements.checked(rows)
+        with self._database.write() as connection:
+            now = self._clock()
+            measurements.add(connection, checked, jobs.permit(connection, job, now, self.name), now)
+
+    def measurements(self, keys: Iterable[str], device_fingerprint: str, metric: str) -> dict[str, Measurement]:
+        """What any job measured of these architectures on a device, by key; keys without a measurement are out."""
+        with self._database.read() as connection:
+            return measurements.lookup(connection, keys, device_fingerprint, metric)
+
+    # Artifacts
+
+    def add_artifact(
+        self,
+        job: Lease | str,
+        kind: str,
+        path: str,
+        *,
+        sha256: str,
+        size_bytes: int,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Artifact:
+        """Record a file that a job made; the file of the same path is recorded anew under the same id.
+
+        Args:
+            job: a driver's lease, or the id of a job.
+            kind: what it is: `supernet`, `onnx`, `plot`, ...
+            path: where it is, kept as given.
+            sha256: 64 hex digits.
+            size_bytes: its size.
+            metadata: a JSON object.
+
+        Raises:
+            LeaseLost: the lease is over.
+            InvalidRecord: a value has no stored form.
+        """
+        with self._database.write() as connection:
+            now = self._clock()
+            job_id = jobs.permit(connection, job, now, self.name)
+            assert job_id is not None
+            return artifacts.add(connection, job_id, kind, path, sha256, size_bytes, metadata or {}, now)
+
+    def artifacts(self, job_id: str, kind: str | None = None) -> list[Artifact]:
+        """The recorded files of a job, newest first: of one kind or all."""
+        with self._database.read() as connection:
+            jobs.get(connection, job_id, self.name)
+            return artifacts.of_job(connection, job_id, kind)
