@@ -1,0 +1,47 @@
+"""What can go wrong when a model is measured.
+
+ValueError
+├── DeviceRefused      the description of a device asks for what is not there
+└── ModelRefused       the model may not be run: malformed, too large, or not self-contained
+RuntimeError
+└── ProfilingFailed    the model was tried and did not come to a measurement; `reason` says why
+"""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+Reason = Literal["load", "run", "memory", "cpu_time", "wall_clock", "queue", "crash", "start", "protocol"]
+"""Why a measurement failed:
+
+load        ONNX Runtime could not make a session of the model
+run         an operator failed while the model ran
+memory      more memory than the limit was asked for
+cpu_time    more processor time than the limit was used
+wall_clock  the measurement did not end in time
+queue       the device stayed busy for longer than one is willing to wait
+crash       the process that ran the model died
+start       the process that runs models did not start
+protocol    the process that ran the model answered nonsense
+"""
+
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+class DeviceRefused(ValueError):  # noqa: N818 - it says what happened, as an answer
+    """The description of a device has problems; `problems` lists every one of them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class ModelRefused(ValueError):  # noqa: N818 - it says what happened, as an answer
+    """The model is not run at all; the message says what was given and what is allowed."""
+
+
+class ProfilingFailed(RuntimeError):  # noqa: N818 - it says what happened, as an answer
+    """The model was tried and gave no measurement; the next model is not affected."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        self.reason: Reason = reason
+        super().__init__(message)

@@ -1,0 +1,126 @@
+"""The result of measuring one model on one device."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """How long one run of a model takes on a device, and how sure that is.
+
+    Times are wall-clock milliseconds of one run of the whole batch.
+
+    Attributes:
+        device: name of the device.
+        fingerprint: fingerprint of the device.
+        median_ms: median of the timed runs; this is `latency_ms@DEVICE`.
+        p90_ms: 90th percentile.
+        p99_ms: 99th percentile.
+        spread: interquartile range divided by the median.
+        interval: half the width of the 95 % confidence interval of the median, divided by the median.
+        stable: the warm-up settled and `interval` is within the tolerance that was asked for.
+        runs: timed runs.
+        warmup_runs: runs before them that were not counted.
+        session_ms: creation of the ONNX Runtime session, graph optimisation included.
+        queued_ms: wait for the device while another process measured on it.
+        peak_memory_bytes: what ONNX Runtime holds for the model after its runs: the weights and its arena, which
+            does not shrink, so that the largest moment of a run is in it; None where the system does not tell.
+        samples_ms: (runs,) float64, read-only, in the order of the runs.
+    """
+
+    device: str
+    fingerprint: str
+    median_ms: float
+    p90_ms: float
+    p99_ms: float
+    spread: float
+    interval: float
+    stable: bool
+    runs: int
+    warmup_runs: int
+    session_ms: float
+    queued_ms: float
+    peak_memory_bytes: int | None
+    samples_ms: NDArray[np.float64] = field(compare=False, repr=False)
+
+    def summary(self) -> dict[str, str | int | float | bool | None]:
+        """All but the samples, as a JSON object."""
+        names = (name for name in self.__dataclass_fields__ if name != "samples_ms")
+        return {name: getattr(self, name) for name in names}
+
+
+def summarise(
+    samples_ms: ArrayLike,
+    *,
+    device: str,
+    fingerprint: str,
+    tolerance: float,
+    settled: bool,
+    warmup_runs: int,
+    session_ms: float,
+    queued_ms: float = 0.0,
+    peak_memory_bytes: int | None = None,
+) -> Measurement:
+    """Make a measurement of timed runs.
+
+    Args:
+        samples_ms: (runs,) times of the timed runs in their order, all positive.
+        device: name of the device.
+        fingerprint: fingerprint of the device.
+        tolerance: largest `interval` of a stable measurement.
+        settled: whether the warm-up ended because the times had settled.
+        warmup_runs: runs that were not counted.
+        session_ms: creation of the session.
+        queued_ms: wait for the device.
+        peak_memory_bytes: peak memory, None where unknown.
+
+    Raises:
+        ValueError: no samples, or one that is not a positive number.
+    """
+    samples = np.array(samples_ms, dtype=np.float64)
+    if samples.ndim != 1 or samples.size == 0 or not (np.isfinite(samples) & (samples > 0)).all():
+        raise ValueError(f"samples must be a non-empty row of positive times (got shape {samples.shape})")
+    samples.flags.writeable = False
+    low, median, high, p90, p99 = (float(q) for q in np.percentile(samples, [25, 50, 75, 90, 99]))
+    interval = median_interval(samples)
+    return Measurement(
+        device=device,
+        fingerprint=fingerprint,
+        median_ms=median,
+        p90_ms=p90,
+        p99_ms=p99,
+        spread=(high - low) / median,
+        interval=interval,
+        stable=settled and interval <= tolerance,
+        runs=samples.size,
+        warmup_runs=warmup_runs,
+        session_ms=session_ms,
+        queued_ms=queued_ms,
+        peak_memory_bytes=peak_memory_bytes,
+        samples_ms=samples,
+    )
+
+
+def median_interval(samples: NDArray[np.float64]) -> float:
+    """Half the width of the 95 % confidence interval of the median, divided by the median.
+
+    The interval lies between two order statistics and assumes no distribution, only independent runs
+    (Conover, Practical Nonparametric Statistics, section 3.2). Runs that follow each other are not quite
+    independent, so it is a lower bound of the doubt.
+
+    Args:
+        samples: (runs,) positive times.
+
+    Returns:
+        The relative half-width; with fewer than 6 runs no such interval exists and the answer is inf.
+    """
+    count = samples.size
+    if count < 6:
+        return float("inf")
+    margin = 1.959964 * count**0.5 / 2
+    low = max(int(np.floor(count / 2 - margin)), 0)
+    high = min(int(np.ceil(count / 2 + margin)), count - 1)
+    ordered = np.sort(samples)
+    return float((ordered[high] - ordered[low]) / 2 / np.median(ordered))

@@ -1,0 +1,151 @@
+"""One model in ONNX Runtime: made into a session, run on prepared inputs, timed."""
+
+import ctypes
+import functools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import onnxruntime as ort
+from onnx import ModelProto
+
+from profilers.errors import ProfilingFailed, Reason
+from profilers.host import OPTIMISATIONS
+from profilers.model_inputs import InputShapes, fix_shapes, make_inputs
+from profilers.timing import Timing, TimingRule, take_timing
+
+_SILENT = 4  # only fatal messages: every error comes as an exception anyway
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """The part of a device that ONNX Runtime is told; see `host.HostDevice`."""
+
+    threads: int
+    optimisation: str
+    batch: int
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTiming:
+    """What was seen of one model."""
+
+    timing: Timing
+    session_ms: float
+    peak_memory_bytes: int | None
+
+
+def time_model(
+    model: ModelProto,
+    model_bytes: bytes,
+    settings: SessionSettings,
+    rule: TimingRule,
+    dimensions: Mapping[str, int],
+) -> SessionTiming:
+    """Make a session of a checked model and time its runs.
+
+    Inputs are bound once and outputs stay where ONNX Runtime puts them, so a timed run is the network and no
+    copies.
+
+    Args:
+        model: the parsed model.
+        model_bytes: the same model as a file.
+        settings: what ONNX Runtime is told.
+        rule: how many runs.
+        dimensions: symbolic axis name -> size, beside the batch.
+
+    Raises:
+        ModelRefused: an input cannot be generated.
+        ProfilingFailed: ONNX Runtime fails; the reason is load, run or memory.
+    """
+    shapes = fix_shapes(model, settings.batch, dimensions)
+    if shapes.renamed:
+        model_bytes = model.SerializeToString()
+    before = _allocated_bytes()
+    try:
+        start = time.perf_counter_ns()
+        session = _session(model_bytes, settings, shapes)
+        session_ms = (time.perf_counter_ns() - start) / 1e6
+    except Exception as error:  # ONNX Runtime's own exceptions have no common class
+        raise _failure("ONNX Runtime cannot load the model", error, "load") from None
+    if session.get_providers()[:1] != [settings.provider]:
+        raise ProfilingFailed(
+            f"ONNX Runtime fell back from {settings.provider} to {', '.join(session.get_providers())}", "load"
+        )
+    try:
+        binding = session.io_binding()
+        for name, array in make_inputs(shapes).items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        for output in session.get_outputs():
+            binding.bind_output(output.name, "cpu")
+        timing = take_timing(lambda: session.run_with_iobinding(binding), rule)
+    except Exception as error:
+        raise _failure("the model fails when it runs", error, "run") from None
+    after = _allocated_bytes()
+    memory_bytes = None if before is None or after is None else max(after - before, 0)
+    return SessionTiming(timing, session_ms, memory_bytes)
+
+
+def _session(model_bytes: bytes, settings: SessionSettings, shapes: InputShapes) -> ort.InferenceSession:
+    """Make the session with every axis of the inputs fixed."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, OPTIMISATIONS[settings.optimisation])
+    options.log_severity_level = _SILENT
+    for name, size in shapes.sizes.items():
+        options.add_free_dimension_override_by_name(name, size)
+    session = ort.InferenceSession(model_bytes, options, providers=[settings.provider])
+    session.disable_fallback()
+    return session
+
+
+def _failure(what: str, error: Exception, reason: Reason) -> ProfilingFailed:
+    """Turn an exception of ONNX Runtime into a failure with its reason."""
+    text = " ".join(str(error).split())
+    signs = ("failed to allocate", "bad_alloc", "bad allocation", "unable to allocate", "out of memory")
+    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in signs):
+        return ProfilingFailed(f"the model asks for more memory than it may have: {text[-300:]}", "memory")
+    return ProfilingFailed(f"{what}: {text[:500] or type(error).__name__}", reason)
+
+
+class _HeapFigures(ctypes.Structure):
+    """`struct mallinfo2` of the GNU C library."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]
+    ]
+
+
+@functools.cache
+def _heap_call() -> Callable[[], _HeapFigures] | None:
+    """Find the C library's account of the heap; only the GNU C library from 2.33 has one that is wide enough."""
+    call = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if call is None:
+        return None
+    call.restype = _HeapFigures
+    found: Callable[[], _HeapFigures] = call
+    return found
+
+
+def _allocated_bytes() -> int | None:
+    """Count the bytes that this process has allocated and not freed; None where nobody counts them."""
+    call = _heap_call()
+    if call is None:
+        return None
+    figures = call()
+    return int(figures.uordblks) + int(figures.hblkhd)

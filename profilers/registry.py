@@ -1,0 +1,56 @@
+"""The kinds of devices, and what measures them."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from profilers.device import Device
+from profilers.errors import DeviceRefused
+from profilers.host import HostDevice
+from profilers.host_profiler import HostProfiler
+from profilers.limits import Limits
+from profilers.profiler import Profiler
+from profilers.timing import TimingRule
+
+DEVICES: dict[str, type[HostDevice]] = {HostDevice.kind: HostDevice}
+"""Device kind -> the frozen dataclass whose fields are the keys of a job file's section."""
+
+PROFILERS: dict[str, type[HostProfiler]] = {HostDevice.kind: HostProfiler}
+"""Device kind -> what measures devices of this kind."""
+
+
+def make_device(section: Mapping[str, object], where: str = "device") -> Device:
+    """Make a device of a job file's section, such as `{name: cpu, threads: 2}`; `kind` is host if not given.
+
+    Args:
+        section: keys are `kind` and the fields of the kind's class.
+        where: the place of the section in its file, named in errors.
+
+    Raises:
+        DeviceRefused: unknown keys or bad values; every problem is listed with what is allowed.
+    """
+    given = dict(section)
+    kind = given.pop("kind", HostDevice.kind)
+    if not isinstance(kind, str) or kind not in DEVICES:
+        raise DeviceRefused([f"{where}: kind must be one of {', '.join(DEVICES)} (got {kind!r})"])
+    device = DEVICES[kind]
+    known = [field.name for field in fields(device)]
+    problems = [f"unknown key {key!r}; known: kind, {', '.join(known)}" for key in given if key not in known]
+    values = {key: value for key, value in given.items() if key in known}
+    try:
+        made = device(**values)  # type: ignore[arg-type]  # the class checks every field itself
+    except DeviceRefused as error:
+        problems.extend(error.problems)
+    if problems:
+        raise DeviceRefused([f"{where}: {problem}" for problem in problems])
+    return made
+
+
+def open_profiler(device: Device, rule: TimingRule | None = None, limits: Limits | None = None) -> Profiler:
+    """Open what measures a device; close it after use.
+
+    Args:
+        device: any device; the profiler serves all devices of its kind.
+        rule: how many runs are taken.
+        limits: what a model may use.
+    """
+    return PROFILERS[device.kind](rule, limits)

@@ -1,0 +1,141 @@
+"""The process that runs models from outside: `python -m profilers.worker PARENT_PID MODEL_FD`.
+
+It speaks frames over its standard input and output, one model at a time:
+
+    <- {"event": "ready"}                                     once, when everything is imported
+    -> {"lock", "limits", "session", "rule", "dimensions"}
+    <- {"event": "started"}                                   the device is ours, the clock runs
+    <- {"event": "measured", ...}                             with the samples as payload (float64), or
+    <- {"event": "refused" | "failed", "message", ...}
+
+The model lies in a file without a name that both processes have open: through a pipe, a few megabytes take
+several times longer than they take to check.
+
+It ends when its input ends and, in the middle of a run as well, when its parent is gone. (The parent-death
+signal of Linux would be less code, but it follows the thread that started the process and not the process.)
+"""
+
+import os
+import resource
+import select
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from profilers import frames
+from profilers.device_lock import device_lock
+from profilers.errors import ModelRefused, ProfilingFailed
+from profilers.frames import Frame, FrameClosedError
+from profilers.limits import Limits
+from profilers.model_check import check_model
+from profilers.ort_session import SessionSettings, time_model
+from profilers.timing import TimingRule
+
+_LOG_BYTES = 1 << 20
+_NO_MEMORY = "the model asks for more memory than it may have while it is read"
+
+
+def main() -> None:
+    """Answer requests until the parent closes the pipe or dies."""
+    requests, replies = _take_pipes()
+    parent, model_fd = (int(argument) for argument in sys.argv[1:])
+    _die_with_parent(parent, requests)
+    frames.send(replies, {"event": "ready"})
+    # Core dumps and files are of no use to a model, and its log must stay small.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LOG_BYTES, _LOG_BYTES))
+    while True:
+        try:
+            request = frames.receive(requests, 0)
+        except FrameClosedError:
+            return
+        _answer(request, model_fd, replies)
+
+
+def _answer(request: Frame, model_fd: int, replies: int) -> None:
+    """Measure one model and send what came of it."""
+    with device_lock(Path(str(request.header["lock"]))) as queued_ms:
+        frames.send(replies, {"event": "started"})
+        try:
+            header, payload = _measure(request, model_fd)
+        except ModelRefused as error:
+            header, payload = {"event": "refused", "message": str(error)}, b""
+        except ProfilingFailed as error:
+            header, payload = {"event": "failed", "message": str(error), "reason": error.reason}, b""
+        except MemoryError:
+            header, payload = {"event": "failed", "message": _NO_MEMORY, "reason": "memory"}, b""
+    frames.send(replies, {**header, "queued_ms": queued_ms}, payload)
+
+
+def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
+    """Check and time the model of a request under its limits."""
+    limits = Limits(**_section(request, "limits"))
+    _limit(limits)
+    model_bytes = os.pread(model_fd, os.fstat(model_fd).st_size, 0)
+    model = check_model(model_bytes, limits)
+    seen = time_model(
+        model,
+        model_bytes,
+        SessionSettings(**_section(request, "session")),
+        TimingRule(**_section(request, "rule")),
+        _section(request, "dimensions"),
+    )
+    header = {
+        "event": "measured",
+        "session_ms": seen.session_ms,
+        "peak_memory_bytes": seen.peak_memory_bytes,
+        "warmup_runs": seen.timing.warmup_runs,
+        "settled": seen.timing.settled,
+    }
+    return header, seen.timing.samples_ms.astype("<f8").tobytes()
+
+
+def _section(request: Frame, key: str) -> dict[str, Any]:
+    """Read an object of a request."""
+    section = request.header[key]
+    assert isinstance(section, dict)
+    return section
+
+
+def _limit(limits: Limits) -> None:
+    """Limit memory and processor time to what the process uses now and the model's share on top."""
+    memory = psutil.Process().memory_info().vms + limits.memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (memory, resource.RLIM_INFINITY))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = int(used.ru_utime + used.ru_stime + limits.cpu_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, resource.RLIM_INFINITY))
+
+
+def _take_pipes() -> tuple[int, int]:
+    """Keep standard input and output for frames alone; whatever else prints goes to standard error."""
+    requests, replies = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return requests, replies
+
+
+def _die_with_parent(parent: int, requests: int) -> None:
+    """End this process when the pipe from the parent is closed or the parent is gone."""
+    poll = select.poll()
+    poll.register(requests, 0)  # a hang-up is always reported
+    if hasattr(os, "pidfd_open"):
+        with suppress(OSError):  # an old kernel lacks it, and then the pipe alone has to do
+            poll.register(os.pidfd_open(parent), select.POLLIN)
+    if os.getppid() != parent:
+        os._exit(1)
+
+    def watch() -> None:
+        poll.poll()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

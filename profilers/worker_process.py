@@ -1,0 +1,177 @@
+"""The parent's hold on a worker: start it, ask it, and end it when it takes too long."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from profilers import frames
+from profilers.errors import ProfilingFailed
+from profilers.frames import Frame, FrameClosedError, FrameError, FrameTimeoutError
+from profilers.limits import Limits
+
+START_S = 120.0
+"""Seconds that a worker may take to import ONNX Runtime, on a cold and busy machine."""
+
+STOP_S = 5.0
+"""Seconds that a worker may take to end after its input is closed."""
+
+_KEPT = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
+
+
+class WorkerProcess:
+    """A running `profilers.worker`.
+
+    Raises:
+        ProfilingFailed: the process does not start; the reason is start.
+    """
+
+    def __init__(self) -> None:
+        # The log is a file and not a pipe, which would block the worker when nobody reads it.
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        self._model = _nameless_file()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "profilers.worker", str(os.getpid()), str(self._model.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=_environment(),
+                bufsize=0,
+                pass_fds=[self._model.fileno()],
+                start_new_session=True,  # an interrupt at the terminal is the parent's to handle
+            )
+        except OSError as error:
+            self._log.close()
+            self._model.close()
+            raise ProfilingFailed(f"cannot start a process to run models: {error}", "start") from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+        os.set_blocking(self._in.fileno(), False)
+        os.set_blocking(self._out.fileno(), False)
+        try:
+            frames.receive(self._out.fileno(), 0, time.monotonic() + START_S)
+        except (FrameClosedError, FrameError, FrameTimeoutError) as error:
+            death = self._death() if isinstance(error, FrameClosedError) else str(error)
+            self.kill()
+            raise ProfilingFailed(f"the process that runs models did not start: {death}", "start") from None
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Say whether the process still runs."""
+        return self._process.poll() is None
+
+    def ask(self, header: Mapping[str, object], model_bytes: bytes, limits: Limits, max_payload_bytes: int) -> Frame:
+        """Have one model measured.
+
+        Whatever this raises, the worker is in an unknown state and must be killed.
+
+        Args:
+            header: the request, see `profilers.worker`.
+            model_bytes: the model.
+            limits: wall-clock time and time in the queue; the worker sees to the others itself.
+            max_payload_bytes: the longest answer.
+
+        Returns:
+            The answer: measured, refused or failed.
+
+        Raises:
+            ProfilingFailed: no answer; the reason is wall_clock, queue, cpu_time, crash or protocol.
+        """
+        try:
+            self._model.seek(0)
+            self._model.truncate(len(model_bytes))
+            self._model.write(model_bytes)
+            frames.send(self._in.fileno(), header, deadline=time.monotonic() + limits.wall_s)
+            self._wait_for_device(limits)
+            return frames.receive(self._out.fileno(), max_payload_bytes, time.monotonic() + limits.wall_s)
+        except FrameTimeoutError:
+            message = f"the measurement did not end within {limits.wall_s:g} s"
+            raise ProfilingFailed(message, "wall_clock") from None
+        except FrameError as error:
+            raise ProfilingFailed(f"the process that ran the model answered nonsense: {error}", "protocol") from None
+        except FrameClosedError:
+            raise self._crash(limits) from None
+
+    def _wait_for_device(self, limits: Limits) -> None:
+        """Wait until the worker has the device for itself."""
+        try:
+            started = frames.receive(self._out.fileno(), 0, time.monotonic() + limits.queue_s)
+        except FrameTimeoutError:
+            message = f"the device was busy with other measurements for {limits.queue_s:g} s"
+            raise ProfilingFailed(message, "queue") from None
+        if started.header.get("event") != "started":
+            raise FrameError(f"started is expected (got {started.header!r:.80})")
+
+    def close(self) -> None:
+        """End the process: politely, then by force."""
+        self._in.close()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for file in (self._out, self._log, self._model):
+            file.close()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self.close()
+
+    def _crash(self, limits: Limits) -> ProfilingFailed:
+        """Say how the process died in the middle of a model."""
+        death = self._death()
+        if self._process.returncode == -signal.SIGXCPU:
+            message = f"the model used more than {limits.cpu_s:g} s of processor time"
+            return ProfilingFailed(message, "cpu_time")
+        if any(sign in death for sign in ("bad_alloc", "Failed to allocate", "MemoryError")):
+            message = f"the model asks for more memory than {limits.memory_bytes:,} bytes: {death}"
+            return ProfilingFailed(message, "memory")
+        return ProfilingFailed(f"the process that ran the model died: {death}", "crash")
+
+    def _death(self) -> str:
+        """Describe the end of a process whose pipe is closed: its signal or exit code, and its last words."""
+        try:
+            code = self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            return "it closed its output without ending"
+        how = f"exit code {code}"
+        if code < 0:
+            known = -code in signal.valid_signals()
+            how = signal.Signals(-code).name if known and -code in set(signal.Signals) else f"signal {-code}"
+        self._log.seek(max(self._log.seek(0, os.SEEK_END) - 2000, 0))
+        words = " ".join(self._log.read().decode(errors="replace").split())[-300:]
+        return f"{how}: {words}" if words else how
+
+
+def _nameless_file() -> IO[bytes]:
+    """Open a file that only its descriptor leads to, in memory where the system can."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("model"), "w+b", buffering=0)  # noqa: PTH123 - a descriptor has no path
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _environment() -> dict[str, str]:
+    """Make a small environment: where things are, no credentials, one thread for every numeric library.
+
+    ONNX Runtime takes its threads from the session and not from here.
+    """
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths.append(str(Path(__file__).resolve().parents[1]))
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {**kept, **threads, "PYTHONPATH": os.pathsep.join(paths)}
