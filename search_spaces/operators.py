@@ -36,7 +36,10 @@ Inputs = Sequence[Tensor | None]
 
 
 def _first_dtype(attributes: Attributes, inputs: Inputs) -> str:
-    return next((tensor.dtype for tensor in inputs if tensor is not None), "float32")
+    for tensor in inputs:
+        if tensor is not None:
+            return tensor.dtype
+    return "float32"
 
 
 def _no_macs(attributes: Attributes, inputs: Sequence[Shape | None], outputs: Sequence[Shape]) -> int:
@@ -57,6 +60,11 @@ class Operator:
     alias: bool = False
     commutative: bool = False
 
+    @property
+    def has_macs(self) -> bool:
+        """Whether it multiplies and adds at all."""
+        return self.macs is not _no_macs
+
 
 def _need(tensor: Tensor | None, what: str) -> Tensor:
     if tensor is None:
@@ -76,10 +84,9 @@ def _same(attributes: Attributes, inputs: Inputs) -> Sequence[Shape]:
 
 
 def _broadcast(attributes: Attributes, inputs: Inputs) -> Sequence[Shape]:
-    shapes = [_need(tensor, str(index)).shape for index, tensor in enumerate(inputs)]
-    first = shapes[0]
-    if all(shape == first for shape in shapes):
-        return (first,)
+    shapes = [_need(tensor, "").shape for tensor in inputs]
+    if shapes.count(shapes[0]) == len(shapes):
+        return (shapes[0],)
     return (np.broadcast_shapes(*shapes),)
 
 

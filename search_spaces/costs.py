@@ -1,0 +1,133 @@
+"""Static costs of a network: what it computes, holds and moves, from shapes alone.
+
+All are those of the network as it is deployed in single precision for one sample: batch normalisation is folded
+into the operator before it where that is possible, and what no output depends on is not there.
+
+- `macs`: multiplications that are added up in `Conv`, `Gemm` and `MatMul`.
+- `params`: trainable numbers as PyTorch counts them, so with the scale and bias of batch norm and without its
+  statistics; a tensor that is shared counts once.
+- `peak_activation_bytes`: the most bytes of inputs, outputs and intermediate values that are alive at once when
+  the nodes run in their order; views (`Reshape`, `Flatten`) share their source.
+- `bytes_moved`: what every operator reads and writes, parameters and constants included; views move nothing.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.folding import Step, fold
+from search_spaces.graph import Graph
+from search_spaces.operators import OPERATORS
+
+METRICS = ("macs", "params", "peak_activation_bytes", "bytes_moved")
+ADDITIVE = (True, True, False, True)
+"""For each metric whether a network's value is the sum over its nodes; it is the maximum otherwise."""
+
+_PARTIAL = ("Gather", "Slice")
+"""Operators that read no more of their first input than they write."""
+
+
+def costs(graph: Graph, *, dead: bool = False) -> dict[str, float]:
+    """The metrics of a network.
+
+    Args:
+        graph: the network.
+        dead: count nodes that no output depends on as well, as published tables of cell spaces do.
+    """
+    _, rows = node_costs(graph, dead=dead)
+    return {metric: float(value) for metric, value in zip(METRICS, combine(rows), strict=True)}
+
+
+def combine(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The (4,) metrics of a network from the (k, 4) rows of its nodes."""
+    if not len(rows):
+        return np.zeros(len(METRICS), np.int64)
+    total: NDArray[np.int64] = rows.sum(axis=0)
+    np.copyto(total, rows.max(axis=0), where=np.logical_not(ADDITIVE))
+    return total
+
+
+def node_costs(graph: Graph, *, dead: bool = False) -> tuple[list[str], NDArray[np.int64]]:
+    """Names of the k deployed nodes and a (k, 4) array of what each contributes to `METRICS`.
+
+    In the column of `peak_activation_bytes` stands what is alive while the node runs. A batch norm that is folded
+    is counted with the node that takes it.
+    """
+    steps = fold(graph, dead=dead)
+    seen: set[str] = set()
+    alive = _alive(graph, steps)
+    rows = [
+        (_macs(graph, step), _params(graph, step, seen), live, _moved(graph, step))
+        for step, live in zip(steps, alive, strict=True)
+    ]
+    return [step.node.name for step in steps], np.array(rows, np.int64).reshape(-1, len(METRICS))
+
+
+def _bytes(graph: Graph, name: str) -> int:
+    value = graph.values[name]
+    return math.prod(value.shape) * (4 if value.dtype == "float32" else np.dtype(value.dtype).itemsize)
+
+
+def _macs(graph: Graph, step: Step) -> int:
+    node = step.node
+    operator = OPERATORS.get(node.op)
+    if operator is None or not operator.has_macs:
+        return 0
+    values = graph.values
+    inputs = [values[name].shape if name else None for name in node.inputs]
+    return operator.macs(node.attributes, inputs, [values[name].shape for name in node.outputs])
+
+
+def _params(graph: Graph, step: Step, seen: set[str]) -> int:
+    """Trainable numbers that the step reads first; `seen` collects the names."""
+    names = step.node.inputs if step.norm is None else step.node.inputs + step.norm.inputs
+    count = 0
+    for name in names:
+        parameter = graph.parameters.get(name)
+        if parameter is not None and parameter.trainable and name not in seen:
+            seen.add(name)
+            count += math.prod(parameter.shape)
+    return count
+
+
+def _moved(graph: Graph, step: Step) -> int:
+    node = step.node
+    operator = OPERATORS.get(node.op)
+    if operator is not None and operator.alias:
+        return 0
+    written = sum([_bytes(graph, name) for name in step.outputs])
+    read = sum([_bytes(graph, name) for name in dict.fromkeys(node.inputs) if name])
+    if node.op in _PARTIAL:
+        read += min(written, _bytes(graph, node.inputs[0])) - _bytes(graph, node.inputs[0])
+    if step.norm is not None and (len(node.inputs) < 3 or not node.inputs[2]):
+        read += _bytes(graph, step.norm.inputs[2])  # folding gives the node a bias
+    return written + read
+
+
+def _alive(graph: Graph, steps: list[Step]) -> list[int]:
+    """Bytes of activations alive while each step runs."""
+    owner: dict[str, str] = {}
+    last: dict[str, int] = {}
+    for place, step in enumerate(steps):
+        operator = OPERATORS.get(step.node.op)
+        alias = operator is not None and operator.alias
+        for name in step.node.inputs:
+            last[owner.get(name, name)] = place
+        for name in step.outputs:
+            first = step.node.inputs[0]
+            owner[name] = owner.get(first, first) if alias else name
+            last[owner[name]] = place
+    for value in graph.outputs:
+        last[owner.get(value.name, value.name)] = len(steps)
+    ends: dict[int, list[str]] = {}
+    for name, place in last.items():
+        if name and name not in graph.parameters and name not in graph.constants:
+            ends.setdefault(place, []).append(name)
+    now = sum(_bytes(graph, value.name) for value in graph.inputs if value.name in last)
+    alive = []
+    for place, step in enumerate(steps):
+        now += sum([_bytes(graph, name) for name in step.outputs if owner[name] == name])
+        alive.append(now)
+        now -= sum([_bytes(graph, name) for name in ends.get(place, ())])
+    return alive
