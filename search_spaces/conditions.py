@@ -30,6 +30,15 @@ class _Level:
     targets: NDArray[np.intp]
     conjunctions: NDArray[np.intp]
 
+    def holds(self, population: NDArray[np.int16], active: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """Return (n, conjunctions): which hold. `active` (n, d) says which parents are active; all by default."""
+        met = self.allowed.take(population.take(self.parents, axis=1) + self.offsets)
+        if active is not None:
+            met &= active.take(self.parents, axis=1)
+        if len(self.starts) == len(self.parents):
+            return met
+        return np.logical_and.reduceat(met, self.starts, axis=1)
+
 
 class Conditions:
     """The `active` clauses of all decisions.
@@ -56,13 +65,12 @@ class Conditions:
 
     def active(self, population: NDArray[np.int16]) -> NDArray[np.bool_]:
         """Return the (n, d) mask of the decisions that matter in an (n, d) population."""
-        active = np.ones(population.shape, np.bool_)
-        for depth, level in enumerate(self._levels):
-            holds = level.allowed[population.take(level.parents, axis=1) + level.offsets]
-            if depth:
-                holds &= active.take(level.parents, axis=1)
-            if len(level.starts) < len(level.parents):
-                holds = np.logical_and.reduceat(holds, level.starts, axis=1)
+        if not self._levels:
+            return np.ones(population.shape, np.bool_)
+        first, *deeper = self._levels
+        active = first.holds(population).take(first.conjunctions, axis=1)
+        for level in deeper:
+            holds = level.holds(population, active)
             active[:, level.targets] = holds.take(level.conjunctions, axis=1)
         return active
 
@@ -152,22 +160,28 @@ class Conditions:
         depth: dict[int, int] = {}
         for column in self.order:
             depth[column] = max((depth[parent] + 1 for parent in self.clauses[column]), default=0)
-        for level in range(1, max(depth.values()) + 1):
-            members = [column for column in range(len(self._names)) if depth[column] == level]
-            yield self._level(members)
+        deepest = max(depth.values())
+        always: Clauses = {0: frozenset(range(self._sizes[0]))}
+        if deepest:
+            # The first level answers for every column; deeper ones overwrite their own.
+            yield self._level(
+                {column: self.clauses[column] if at == 1 else always for column, at in sorted(depth.items())}
+            )
+        for level in range(2, deepest + 1):
+            yield self._level({column: self.clauses[column] for column, at in depth.items() if at == level})
 
-    def _level(self, members: list[int]) -> _Level:
+    def _level(self, members: dict[int, Clauses]) -> _Level:
         conjunctions: dict[frozenset[tuple[int, frozenset[int]]], int] = {}
         parents: list[int] = []
         tables: list[NDArray[np.bool_]] = []
         starts: list[int] = []
         chosen: list[int] = []
-        for column in members:
-            conjunction = frozenset(self.clauses[column].items())
+        for clauses in members.values():
+            conjunction = frozenset(clauses.items())
             if conjunction not in conjunctions:
                 conjunctions[conjunction] = len(conjunctions)
                 starts.append(len(parents))
-                for parent, allowed in self.clauses[column].items():
+                for parent, allowed in clauses.items():
                     parents.append(parent)
                     tables.append(np.isin(np.arange(self._sizes[parent]), list(allowed)))
             chosen.append(conjunctions[conjunction])
@@ -177,7 +191,7 @@ class Conditions:
             offsets=np.cumsum([0, *sizes[:-1]], dtype=np.intp),
             allowed=np.concatenate(tables),
             starts=np.array(starts, np.intp),
-            targets=np.array(members, np.intp),
+            targets=np.array(list(members), np.intp),
             conjunctions=np.array(chosen, np.intp),
         )
 

@@ -79,16 +79,18 @@ class GenotypeSpace:
             change = chances < rate
         change &= changeable
         idle = np.flatnonzero(~change.any(axis=1))
-        # Of the decisions that stayed, the smallest chance is a uniform pick.
-        forced = np.where(changeable[idle], chances[idle], 2).argmin(axis=1)
-        change[idle, forced] = changeable[idle, forced]
+        if idle.size:  # of the decisions that stayed, the smallest chance is a uniform pick
+            forced = np.where(changeable[idle], chances[idle], 2).argmin(axis=1)
+            change[idle, forced] = changeable[idle, forced]
 
-        drawn = rng.random(population.shape, np.float32)
-        drawn *= self.cardinalities - active
-        options = drawn.astype(np.int16)
-        options += active & (options >= population)  # skips the present option
-        change |= ~active
-        return self.canonical(np.where(change, options, population))
+        # The chances of inactive decisions are unused, so they draw the options of those.
+        rows = np.where(active, population, (chances * self.cardinalities).astype(np.int16))
+        cells = np.flatnonzero(change)
+        others = self.cardinalities.take(cells % len(self.decisions)) - 1
+        options = (rng.random(len(cells), np.float32) * others).astype(np.int16)
+        options += options >= population.take(cells)  # skips the present option
+        rows.put(cells, options)
+        return self.canonical(rows)
 
     def crossover(self, first: Population, second: Population, rng: np.random.Generator) -> Population:
         """Mix two (n, d) populations row by row, every decision from either parent (uniform crossover).
@@ -104,15 +106,16 @@ class GenotypeSpace:
         """
         if first.shape != second.shape:
             raise ValueError(f"parents must have one shape (got {first.shape} and {second.shape})")
-        from_first = rng.integers(0, 2, first.shape, dtype=np.bool_)
+        chances = rng.random(first.shape, np.float32)
+        from_first = chances < 0.5
         if not self._conditions.any():
             return np.where(from_first, first, second)
-        in_first, in_second = self.active(first), self.active(second)
+        in_first, in_second = np.split(self.active(np.concatenate([first, second])), 2)
         from_first &= in_first
         from_first |= ~in_second
         child = np.where(from_first, first, second)
-        in_neither = ~(in_first | in_second)
-        np.copyto(child, self._uniform(len(child), rng), where=in_neither)
+        drawn = (chances * self.cardinalities).astype(np.int16)
+        np.copyto(child, drawn, where=~(in_first | in_second))
         return self.canonical(child)
 
     def active(self, population: Population) -> NDArray[np.bool_]:
@@ -148,7 +151,7 @@ class GenotypeSpace:
                 f"genotypes must have shape (n, {len(self.decisions)}), one column per decision "
                 f"(got {population.shape})"
             )
-        wrong = (population < 0) | (population >= self.cardinalities)
+        wrong = population.view(np.uint16) >= self.cardinalities.view(np.uint16)  # negative ones are large
         if wrong.any():
             row, column = (int(place) for place in np.argwhere(wrong)[0])
             decision = self.decisions[column]

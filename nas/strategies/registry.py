@@ -1,0 +1,70 @@
+"""The strategies by name, and the part of a job file that chooses one."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from nas.strategies.base import StaticViolation, Strategy, StrategyOptions
+from nas.strategies.nsga2 import Nsga2, Nsga2Options
+from nas.strategies.random import RandomOptions, RandomSearch
+from search_spaces.genotypes import GenotypeSpace, Population
+
+STRATEGIES: dict[str, type[Strategy[Any]]] = {
+    "random": RandomSearch,
+    "nsga2": Nsga2,
+}
+
+
+def strategy(name: str) -> type[Strategy[Any]]:
+    """Return the strategy of a name.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(f"unknown strategy {name!r}; known: {', '.join(STRATEGIES)}")
+    return STRATEGIES[name]
+
+
+def _named(given: object) -> object:
+    """Take `nsga2` for `{name: nsga2}`, and answer an unknown name with the known ones."""
+    spec = {"name": given} if isinstance(given, str) else given
+    if isinstance(spec, dict):
+        if "name" not in spec:
+            raise ValueError(f"a strategy needs a name; known: {', '.join(STRATEGIES)}")
+        strategy(str(spec["name"]))
+    return spec
+
+
+StrategySpec = Annotated[
+    Annotated[RandomOptions | Nsga2Options, Field(discriminator="name")],
+    BeforeValidator(_named),
+]
+"""The type of a job file's `strategy:` field: a name, or an object of a name and options."""
+
+
+def create(
+    options: StrategyOptions,
+    space: GenotypeSpace,
+    objectives: int,
+    seed: int,
+    *,
+    static_violation: StaticViolation | None = None,
+    seeds: Population | None = None,
+) -> Strategy[Any]:
+    """Build the strategy that the options belong to; arguments are those of `Strategy`.
+
+    Raises:
+        ValueError: no strategy has the options' name, or as `Strategy` says.
+    """
+    return strategy(options.name)(space, objectives, seed, options, static_violation=static_violation, seeds=seeds)
+
+
+def describe() -> list[dict[str, Any]]:
+    """Return `{name, summary, options}` of every strategy; options as JSON Schema properties by name."""
+    described = []
+    for name, kind in STRATEGIES.items():
+        properties = kind.options_type.model_json_schema()["properties"]
+        options = {option: schema for option, schema in properties.items() if option != "name"}
+        described.append({"name": name, "summary": kind.summary, "options": options})
+    return described
