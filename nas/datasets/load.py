@@ -81,8 +81,12 @@ def _named(name: str) -> RawData:
 
 
 def _read_path(path: Path, limits: Limits, *, image_size: int | None, limit: int | None, seed: int) -> RawData:
-    if not path.exists():
-        raise DatasetError(f"{path}: no such file or folder")
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such file or folder") from error
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if path.is_dir():
         return read_folder(path, limits, image_size=image_size, limit=limit, seed=seed)
     if path.suffix == ".npz" and path.is_file():

@@ -34,7 +34,7 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
 
 
 FLOATS = IMAGES.astype(np.float32)
-BAD_ARRAYS = {
+BAD_ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"train_images": None, "train_labels": None}, "no array 'train_images'; the file holds: none"),
     "no images": ({"train_images": None}, "no array 'train_images'; the file holds: train_labels; needed: "),
     "no labels": ({"train_labels": None}, "no array 'train_labels'; the file holds: train_images; needed: "),

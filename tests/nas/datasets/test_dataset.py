@@ -1,6 +1,7 @@
 """Splits, normalisation and hashes of data sets that are good."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,9 @@ def test_inputs_are_normalised_by_the_training_split(digits: Dataset) -> None:
     np.testing.assert_allclose(digits.mean, scaler.mean_, rtol=1e-6)
     np.testing.assert_allclose(digits.std, scaler.scale_, rtol=1e-6)
     inputs = digits.validation.inputs(np.array([5, 3]))
-    assert (inputs.shape, inputs.dtype, inputs.flags["C_CONTIGUOUS"]) == ((2, 1, 8, 8), np.float32, True)
+    assert inputs.shape == (2, 1, 8, 8)
+    assert inputs.dtype == np.float32
+    assert inputs.flags["C_CONTIGUOUS"]
     expected = scaler.transform(digits.validation.images[[5, 3]].reshape(-1, 1)).reshape(2, 1, 8, 8)
     np.testing.assert_allclose(inputs, expected, atol=1e-5)
     assert digits.train.inputs().shape == (len(digits.train), 1, 8, 8)
@@ -76,7 +79,7 @@ def test_stored_arrays_cannot_be_changed(digits: Dataset) -> None:
 def test_the_same_seed_makes_the_same_data(digits: Dataset) -> None:
     """Equal options give equal hashes; another seed, share or limit another hash."""
     assert load_dataset("digits").content_hash == digits.content_hash
-    others = [{"split_seed": 1}, {"validation": 0.3}, {"limit": 500}]
+    others: list[dict[str, Any]] = [{"split_seed": 1}, {"validation": 0.3}, {"limit": 500}]
     hashes = {load_dataset("digits", **options).content_hash for options in others}
     assert len(hashes | {digits.content_hash}) == 4
 

@@ -1,0 +1,121 @@
+"""Whether the sections of a job agree with each other."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nas.jobspec.errors import Problem
+from nas.jobspec.wording import shown, suggestion
+
+ACCURACY = "accuracy"
+LATENCY = "latency_ms@"
+STATIC = ("macs", "params", "peak_activation_bytes", "bytes_moved")
+
+_DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def known_metrics(devices: Mapping[str, Any]) -> tuple[str, ...]:
+    """The metrics that objectives of a job with these devices can name."""
+    named = [name for name in devices if _DEVICE_NAME.fullmatch(str(name))]
+    return (ACCURACY, *(f"{LATENCY}{name}" for name in named), *STATIC)
+
+
+def asked_metrics(job: Mapping[str, Any]) -> list[Any]:
+    """The metric of each objective of a plain job, whatever stands in its place."""
+    given = job.get("objectives")
+    return [_plain(objective).get("metric") for objective in given] if isinstance(given, list | tuple) else []
+
+
+def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong between sections, and within those that need the metrics.
+
+    Args:
+        job: the job as plain values with its defaults filled in where they matter here (`devices`). Parts of
+            a wrong type are passed over: their own section reports them.
+    """
+    devices = job.get("devices")
+    given = job.get("objectives")
+    objectives = [_plain(objective) for objective in given] if isinstance(given, list | tuple) else []
+    problems = _device_names(devices) if isinstance(devices, Mapping) else []
+    unknown = _metrics(objectives, devices)
+    problems += unknown
+    problems += _bounds(objectives)
+    problems += _data(job, ACCURACY in asked_metrics(job))
+    if not unknown:
+        problems += _supernet(job)
+    return problems
+
+
+def _plain(objective: Any) -> Mapping[str, Any]:
+    if isinstance(objective, str):
+        return {"metric": objective}
+    return objective if isinstance(objective, Mapping) else {}
+
+
+def _device_names(devices: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(
+            ("devices", str(name)),
+            f"{shown(name)} is not a name for a device; allowed: 1 to 64 letters, digits, '_', '.' or '-', "
+            f"a letter or digit first",
+        )
+        for name in devices
+        if not _DEVICE_NAME.fullmatch(str(name))
+    ]
+
+
+def _metrics(objectives: list[Mapping[str, Any]], devices: Any) -> list[Problem]:
+    problems = []
+    first: dict[str, int] = {}
+    known = known_metrics(devices if isinstance(devices, Mapping) else {})
+    for index, objective in enumerate(objectives):
+        metric = objective.get("metric")
+        if not isinstance(metric, str):
+            continue
+        undecided = metric.startswith(LATENCY) and not isinstance(devices, Mapping)
+        if metric not in known and not undecided:
+            message = f"objective {shown(metric)} is not a metric of this job; known: {', '.join(known)}"
+            problems.append(Problem(("objectives", index), message + suggestion(metric, known)))
+        elif metric in first:
+            message = f"objective {metric!r} is given twice, first at objectives[{first[metric]}]"
+            problems.append(Problem(("objectives", index), message))
+        first.setdefault(metric, index)
+    return problems
+
+
+def _bounds(objectives: list[Mapping[str, Any]]) -> list[Problem]:
+    problems = []
+    for index, objective in enumerate(objectives):
+        bound, metric = objective.get("bound"), objective.get("metric")
+        if isinstance(bound, bool) or not isinstance(bound, int | float):
+            continue
+        if metric == ACCURACY and not 0 <= bound <= 1:
+            message = f"{bound:g} is not an accuracy; allowed: 0 to 1, so 0.97 and not 97"
+            problems.append(Problem(("objectives", index, "bound"), message))
+        elif metric != ACCURACY and bound <= 0:
+            message = f"{bound:g} cannot bound {shown(metric)}; allowed: above 0"
+            problems.append(Problem(("objectives", index, "bound"), message))
+    return problems
+
+
+def _data(job: Mapping[str, Any], wants_accuracy: bool) -> list[Problem]:
+    problems = []
+    data = job.get("data")
+    data = {"name": data} if isinstance(data, str) else data
+    if isinstance(data, Mapping):
+        sources = [key for key in ("name", "path") if data.get(key) is not None]
+        if len(sources) != 1:
+            found = "both" if sources else "neither"
+            problems.append(Problem(("data",), f"{found} of name and path; give one of them"))
+    if wants_accuracy and data is None:
+        message = "missing; the objective 'accuracy' needs data, such as {name: digits} or {path: images.npz}"
+        problems.append(Problem(("data",), message))
+    return problems
+
+
+def _supernet(job: Mapping[str, Any]) -> list[Problem]:
+    asked = asked_metrics(job)
+    if job.get("supernet") is None or not asked or ACCURACY in asked:
+        return []
+    message = "given, but it is only trained for the objective 'accuracy', which this job does not have"
+    return [Problem(("supernet",), message)]

@@ -1,0 +1,79 @@
+"""From a job file to a `JobSpec`, or to everything that is wrong with it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nas.jobspec.consistency import inconsistencies
+from nas.jobspec.document import read_document
+from nas.jobspec.errors import JobSpecError, Problem
+from nas.jobspec.owners import owner_problems
+from nas.jobspec.spec import JobSpec, with_defaults
+from nas.jobspec.structure import ordered, structure_problems
+from nas.jobspec.wording import shown
+
+
+def load_job(path: Path | str) -> JobSpec:
+    """Read a job file, YAML or (`.json`) JSON.
+
+    Relative paths in the file are relative to its folder; in the result they are absolute.
+
+    Raises:
+        JobSpecError: the file cannot be read, or the job in it has problems; all of them are listed.
+    """
+    path = Path(path)
+    return parse_job(read_document(path), source=str(path), folder=path.parent)
+
+
+def parse_job(job: Any, *, source: str = "job", folder: Path | None = None) -> JobSpec:
+    """Judge a plain job, such as JSON from a request or `JobSpec.model_dump()`.
+
+    Args:
+        job: plain values, as JSON has them.
+        source: what the job came from, for the message.
+        folder: what relative paths are relative to; the working directory if not given.
+
+    Raises:
+        JobSpecError: every problem, in the order of the file.
+    """
+    if not isinstance(job, Mapping):
+        keys = ", ".join(JobSpec.model_fields)
+        raise JobSpecError(source, [Problem((), f"a job is a mapping with the keys {keys} (got {shown(job)})")])
+    try:
+        json.dumps(job, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise JobSpecError(source, [Problem((), f"a job holds only what JSON can hold: {error}")]) from error
+    located, problems = _located(job, folder)
+    spec = None
+    try:
+        spec = JobSpec.model_validate(located)
+    except ValidationError as error:
+        found = structure_problems(error, JobSpec)
+        problems += found
+        if any(details["type"] != "inconsistent" for details in error.errors()):
+            # pydantic does not compare sections while one of them is wrong in itself.
+            problems += inconsistencies(with_defaults(located))
+    problems += owner_problems(located)
+    if problems or spec is None:
+        raise JobSpecError(source, ordered(problems, job))
+    return spec
+
+
+def _located(job: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any], list[Problem]]:
+    """The job with an absolute path of its data, and a problem when there is nothing."""
+    located = dict(job)
+    data = located.get("data")
+    if not (isinstance(data, Mapping) and isinstance(data.get("path"), str) and data["path"]):
+        return located, []
+    place = Path(os.path.normpath((folder or Path()).absolute() / data["path"]))
+    located["data"] = {**data, "path": str(place)}
+    try:
+        place.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return located, [Problem(("data", "path"), f"{str(place)!r} cannot be read: {reason}")]
+    return located, []

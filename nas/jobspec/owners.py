@@ -1,0 +1,123 @@
+"""What the sections of a job stand for, made by those who own it: the space, the strategy's options, the devices."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nas.datasets.load import DATASETS
+from nas.jobspec.errors import Problem
+from nas.jobspec.spec import JobSpec, SpaceSpec
+from nas.jobspec.structure import structure_problems
+from nas.jobspec.wording import unknown, unknown_key
+from nas.strategies.base import StrategyOptions
+from nas.strategies.registry import STRATEGIES
+from profilers.device import Device
+from profilers.errors import DeviceRefused
+from profilers.registry import make_device
+from search_spaces.registry import SPACES
+from search_spaces.space import SearchSpace
+
+
+def make_space(space: SpaceSpec, **defaults: Any) -> SearchSpace:
+    """The search space of a job.
+
+    Args:
+        space: the section.
+        defaults: settings that hold where the section leaves them out, such as `classes` of the data set.
+
+    Raises:
+        ValueError: the space refuses its settings.
+    """
+    return SPACES[space.name](**{**defaults, **space.settings})
+
+
+def space_settings(name: str) -> dict[str, inspect.Parameter]:
+    """The settings that a space of the registry takes."""
+    return dict(inspect.signature(SPACES[name]).parameters)
+
+
+def make_strategy_options(job: JobSpec) -> StrategyOptions:
+    """The options of the job's strategy, for `nas.strategies.registry.create`."""
+    options: StrategyOptions = STRATEGIES[job.strategy.name].options_type.model_validate(job.strategy.model_dump())
+    return options
+
+
+def make_devices(job: JobSpec) -> dict[str, Device]:
+    """The devices of the job by name.
+
+    Raises:
+        DeviceRefused: a device asks for what is not there on this machine.
+    """
+    return {name: make_device({**settings, "name": name}) for name, settings in job.devices.items()}
+
+
+def owner_problems(job: Mapping[str, Any]) -> list[Problem]:
+    """What the owners of space, data, strategy and devices have to say about a plain job.
+
+    Data sets by name are looked up; no data are read.
+
+    Parts of a wrong type are passed over: the structure of the job reports them.
+    """
+    problems = []
+    if (space := _named(job.get("space"))) is not None:
+        problems += _space_problems(space)
+    if (data := _named(job.get("data"))) is not None and data["name"] not in DATASETS:
+        message = unknown(data["name"], "data set", DATASETS)
+        problems.append(Problem(("data", "name"), f"{message}; a file or folder is given as {{path: ...}}"))
+    if (strategy := _named(job.get("strategy"))) is not None:
+        problems += _strategy_problems(strategy)
+    devices = job.get("devices")
+    for name, settings in devices.items() if isinstance(devices, Mapping) else ():
+        if isinstance(name, str) and isinstance(settings, Mapping):
+            problems += _device_problems(name, settings)
+    return problems
+
+
+def _named(section: Any) -> dict[str, Any] | None:
+    """A section with a name, or None when it has no usable one."""
+    plain = {"name": section} if isinstance(section, str) else section
+    usable = isinstance(plain, Mapping) and isinstance(plain.get("name"), str) and plain["name"]
+    return dict(plain) if usable else None
+
+
+def _space_problems(section: dict[str, Any]) -> list[Problem]:
+    name = section.pop("name")
+    if name not in SPACES:
+        return [Problem(("space", "name"), unknown(name, "search space", SPACES))]
+    allowed = space_settings(name)
+    problems = [
+        Problem(("space", str(key)), unknown_key(str(key), ["name", *allowed])) for key in section if key not in allowed
+    ]
+    known = {key: value for key, value in section.items() if key in allowed}
+    try:
+        SPACES[name](**known)
+    except (ValueError, TypeError) as error:
+        problems.append(Problem(("space",), str(error)))
+    return problems
+
+
+def _strategy_problems(section: dict[str, Any]) -> list[Problem]:
+    name = section["name"]
+    if name not in STRATEGIES:
+        return [Problem(("strategy", "name"), unknown(name, "strategy", STRATEGIES))]
+    options = STRATEGIES[name].options_type
+    try:
+        options.model_validate_json(json.dumps(section), strict=True)
+    except ValidationError as error:
+        found = structure_problems(error, options)
+        return [Problem(("strategy", *problem.location), problem.message) for problem in found]
+    return []
+
+
+def _device_problems(name: str, settings: Mapping[str, Any]) -> list[Problem]:
+    place = ("devices", name)
+    if "name" in settings:
+        return [Problem((*place, "name"), "unknown key; the name of a device is the key of its section")]
+    try:
+        make_device({**settings, "name": "device"}, where="device")  # names are judged with the structure
+    except DeviceRefused as error:
+        return [Problem(place, problem.removeprefix("device: ")) for problem in error.problems]
+    return []

@@ -1,0 +1,199 @@
+"""The job: what is searched, on what, for what, and how far."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from nas.jobspec.consistency import ACCURACY, asked_metrics, inconsistencies
+from nas.jobspec.errors import Problem
+from nas.objectives import Objective
+
+DEFAULT_DEVICES: dict[str, dict[str, Any]] = {"cpu": {"kind": "host", "threads": 1}}
+
+
+class Section(BaseModel):
+    """A part of the job file: unknown keys are refused, and nothing is converted (`"20"` is no number)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Named(BaseModel):
+    """A name in a registry and the settings of what stands there; their owner judges them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    name: str = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the name, as keyword arguments for what the name stands for."""
+        return dict(self.model_extra or {})
+
+
+class SpaceSpec(Named):
+    """A search space: a key of `search_spaces.registry.SPACES` and that space's own settings."""
+
+
+class StrategySpec(Named):
+    """A strategy: a key of `nas.strategies.registry.STRATEGIES` and that strategy's own options."""
+
+
+class DataSpec(Section):
+    """A data set; the fields are the arguments of `nas.datasets.load.load_dataset`.
+
+    Attributes:
+        name: a data set that is known by name, such as `digits`; or
+        path: an `.npz` file or a folder of class folders of images, relative to the job file.
+        validation: share of each class that is held out and never trained on.
+        split_seed: of the split; apart from the job's seed, so that searches stay comparable.
+        image_size: side in pixels that the images of a folder are resized to.
+        limit: at most this many samples.
+    """
+
+    name: str | None = Field(default=None, min_length=1)
+    path: str | None = Field(default=None, min_length=1)
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    split_seed: int = Field(default=0, ge=0)
+    image_size: int | None = Field(default=None, ge=1, le=4096)
+    limit: int | None = Field(default=None, ge=4)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+
+class SupernetSpec(Section):
+    """How the weight-sharing supernet is trained (sandwich rule, in-place distillation).
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: images in a step.
+        learning_rate: the highest one; it rises in the first epochs and falls along a cosine.
+        momentum: of stochastic gradient descent.
+        weight_decay: of all weights but biases and normalisation.
+        label_smoothing: for the largest network, which learns from the labels.
+        random_subnets: networks drawn in each step beside the largest and the smallest.
+        distillation: whether the other networks learn from the largest instead of the labels.
+        recalibration_samples: training images that a subnet's normalisation statistics are taken from.
+    """
+
+    epochs: int = Field(default=20, ge=1, le=100_000)
+    batch_size: int = Field(default=128, ge=2, le=65_536)
+    learning_rate: float = Field(default=0.1, gt=0, le=100)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-4, ge=0, le=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    random_subnets: int = Field(default=2, ge=0, le=64)
+    distillation: bool = True
+    recalibration_samples: int = Field(default=512, ge=2, le=1_000_000)
+
+
+class BudgetSpec(Section):
+    """When the search ends.
+
+    Attributes:
+        evaluations: distinct architectures that are evaluated.
+    """
+
+    evaluations: int = Field(ge=1, le=10_000_000)
+
+
+class ExecutionSpec(Section):
+    """How the search runs on Ray; none of it but `batch` and `in_flight` changes what is proposed.
+
+    Attributes:
+        workers: actors that evaluate accuracy.
+        batch: proposals that the strategy is asked for at once.
+        in_flight: batches that are outstanding at once; with 1 the strategy knows every earlier result.
+        timing_waits: whether timing on the host waits until the evaluation actors are idle.
+    """
+
+    workers: int = Field(default=2, ge=1, le=1024)
+    batch: int = Field(default=8, ge=1, le=10_000)
+    in_flight: int = Field(default=2, ge=1, le=1024)
+    timing_waits: bool = True
+
+
+class ObjectiveSpec(Objective):
+    """An objective as a job file gives it: the direction may be left out, accuracy rises and all else falls."""
+
+    model_config = ConfigDict(strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            given = {"metric": given}
+        if isinstance(given, Mapping) and "direction" not in given:
+            return {**given, "direction": "max" if given.get("metric") == ACCURACY else "min"}
+        return given
+
+
+class JobSpec(Section):
+    """A job, complete: what a job file leaves out has its default here.
+
+    Structure and the agreement of the sections are checked here; what needs the registries is checked by
+    `nas.jobspec.load.parse_job`, so that a stored job of a plug-in that is gone can still be shown.
+
+    Attributes:
+        name: letters, digits, `_`, `-` and `.`.
+        seed: of everything that is drawn in the job.
+        space: what can be built.
+        data: what accuracy is measured on; None for a job that asks for no accuracy.
+        supernet: how the shared weights are trained; None exactly when accuracy is no objective.
+        objectives: distinct metrics with direction and bound.
+        devices: name -> settings as `profilers.registry.make_device` takes them.
+        strategy: who proposes.
+        budget: when it ends.
+        execution: how it runs.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    space: SpaceSpec
+    data: DataSpec | None = None
+    supernet: SupernetSpec | None = None
+    objectives: tuple[ObjectiveSpec, ...] = Field(min_length=1, max_length=16, strict=False)
+    devices: dict[str, dict[str, Any]] = Field(default=DEFAULT_DEVICES, min_length=1, max_length=256)
+    strategy: StrategySpec
+    budget: BudgetSpec
+    execution: ExecutionSpec = ExecutionSpec()
+
+    @property
+    def wants_accuracy(self) -> bool:
+        """Whether accuracy is an objective, so that data and a supernet are needed."""
+        return any(objective.metric == ACCURACY for objective in self.objectives)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        return with_defaults(given) if isinstance(given, Mapping) else given
+
+    @model_validator(mode="after")
+    def _agree(self) -> "JobSpec":
+        if problems := inconsistencies(self.model_dump()):
+            # Carried through pydantic as data, so that each keeps its own place in the file.
+            raise PydanticCustomError("inconsistent", "{text}", {"text": _joined(problems), "problems": problems})
+        return self
+
+
+def with_defaults(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain job with the sections filled in that it needs and leaves out: devices, and the supernet."""
+    filled = dict(job)
+    if filled.get("devices") is None:
+        filled["devices"] = DEFAULT_DEVICES
+    if filled.get("supernet") is None and ACCURACY in asked_metrics(job):
+        filled["supernet"] = {}
+    return filled
+
+
+def _joined(problems: list[Problem]) -> str:
+    return "; ".join(map(str, problems))

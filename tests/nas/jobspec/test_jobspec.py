@@ -1,0 +1,343 @@
+"""Jobs: defaults, round trips, and every problem at once with its place in the file."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # comes with ray
+import pytest
+import yaml
+
+from nas.jobspec.errors import JobSpecError, Problem
+from nas.jobspec.load import load_job, parse_job
+from nas.jobspec.owners import make_devices, make_space, make_strategy_options
+from nas.jobspec.schema import json_schema
+from nas.jobspec.spec import JobSpec
+from search_spaces.registry import SPACES
+
+SPACE = {
+    "name": "mobilenet_v3",
+    "resolutions": [8],
+    "widths": [16, 24],
+    "strides": [1, 2],
+    "activations": ["relu", "h_swish"],
+    "squeeze_excite": [False, True],
+    "depths": [1, 2],
+}
+GOOD: dict[str, Any] = {
+    "name": "digits",
+    "space": SPACE,
+    "data": {"name": "digits"},
+    "objectives": ["accuracy", {"metric": "latency_ms@cpu", "bound": 5.0}],
+    "strategy": {"name": "nsga2", "population": 20},
+    "budget": {"evaluations": 100},
+}
+KNOWN = "known: accuracy, latency_ms@cpu, macs, params, peak_activation_bytes, bytes_moved"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def changed(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The good job with changes, each at a dotted path; None removes, `...` stands for a real None."""
+    job: dict[str, Any] = json.loads(json.dumps(GOOD))
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        section = job
+        for key in parents:
+            section = section.setdefault(key, {})
+        if value is None:
+            section.pop(last)
+        else:
+            section[last] = None if value is ... else value
+    return job
+
+
+def problems_of(job: Any) -> list[str]:
+    """What is wrong with a job, a line each."""
+    with pytest.raises(JobSpecError) as error:
+        parse_job(job)
+    return [str(problem) for problem in error.value.problems]
+
+
+def test_defaults_are_filled_in() -> None:
+    """A short job is a complete one once it is loaded."""
+    job = parse_job(GOOD)
+    assert job.devices == {"cpu": {"kind": "host", "threads": 1}}
+    assert job.supernet is not None
+    assert (job.seed, job.execution.in_flight, job.data.validation if job.data else None) == (0, 2, 0.2)
+    assert [(each.metric, each.direction, each.bound) for each in job.objectives] == [
+        ("accuracy", "max", None),
+        ("latency_ms@cpu", "min", 5.0),
+    ]
+
+
+def test_a_stored_job_is_the_same_job() -> None:
+    """A job survives JSON, also without the registries."""
+    job = parse_job(GOOD)
+    stored = json.loads(json.dumps(job.model_dump(mode="json")))
+    assert parse_job(stored) == job
+    assert JobSpec.model_validate(stored) == job
+
+
+def test_names_alone_are_short_forms() -> None:
+    """A space, a data set and a strategy can be given by their names, as an objective can."""
+    job = parse_job({**GOOD, "space": "mobilenet_v3", "data": "digits", "strategy": "random"})
+    assert (job.space.name, job.space.settings) == ("mobilenet_v3", {})
+    assert (job.data.name if job.data else None, job.strategy.name) == ("digits", "random")
+
+
+def test_owners_make_what_the_job_says() -> None:
+    """Space, options and devices come with the settings of the file; defaults give way to them."""
+    job = parse_job(changed({"devices": {"one": {"threads": 1}}, "objectives": ["latency_ms@one"], "space.classes": 7}))
+    space = make_space(job.space, classes=10, channels=1)
+    assert type(space) is SPACES["mobilenet_v3"]
+    assert (space.settings["classes"], space.settings["channels"]) == (7, 1)
+    assert make_strategy_options(job).model_dump()["population"] == 20
+    assert [device.name for device in make_devices(job).values()] == ["one"]
+
+
+def test_a_job_without_accuracy_needs_no_data() -> None:
+    """Latency and MACs alone: no data, no supernet."""
+    job = parse_job(changed({"data": None, "objectives": ["latency_ms@cpu", "macs"]}))
+    assert (job.data, job.supernet, job.wants_accuracy) == (None, None, False)
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": (
+        {"sede": 3},
+        "sede: unknown key; allowed: name, seed, space, data, supernet, objectives, devices, strategy, budget, "
+        "execution; did you mean 'seed'?",
+    ),
+    "unknown key below": (
+        {"budget.evaluation": 5},
+        "budget.evaluation: unknown key; allowed: evaluations; did you mean 'evaluations'?",
+    ),
+    "missing section": ({"budget": None}, "budget: missing, and there is no default"),
+    "missing key": ({"budget": {}}, "budget.evaluations: missing, and there is no default"),
+    "empty section": ({"budget": ...}, "budget: must be a mapping (got None)"),
+    "name": (
+        {"name": "a/b"},
+        "name: must be made of letters, digits, '_', '-' and '.', a letter or digit first, at most 100 (got 'a/b')",
+    ),
+    "number as name": ({"name": 3}, "name: must be a string (got 3)"),
+    "text as number": ({"seed": "3"}, "seed: must be a whole number (got '3')"),
+    "truth as number": ({"seed": True}, "seed: must be a whole number (got True)"),
+    "fraction": ({"budget.evaluations": 1.5}, "budget.evaluations: must be a whole number (got 1.5)"),
+    "negative": ({"seed": -1}, "seed: must be at least 0 (got -1)"),
+    "no evaluations": ({"budget.evaluations": 0}, "budget.evaluations: must be at least 1 (got 0)"),
+    "too much": ({"execution.workers": 5000}, "execution.workers: must be at most 1024 (got 5000)"),
+    "truth": ({"execution.timing_waits": 1}, "execution.timing_waits: must be true or false (got 1)"),
+    "share": ({"data.validation": 1}, "data.validation: must be below 1.0 (got 1)"),
+    "rate": ({"supernet.learning_rate": 0}, "supernet.learning_rate: must be above 0.0 (got 0)"),
+    "no objectives": ({"objectives": []}, "objectives: has 0 entries; allowed: at least 1"),
+    "objectives no list": ({"objectives": "accuracy"}, "objectives: must be a list (got 'accuracy')"),
+    "objective a number": ({"objectives": ["accuracy", 3]}, "objectives[1]: must be a mapping (got 3)"),
+    "metric": (
+        {"objectives": ["accuracy", "latencyms"]},
+        f"objectives[1]: objective 'latencyms' is not a metric of this job; {KNOWN}; did you mean 'latency_ms@cpu'?",
+    ),
+    "metric of no device": (
+        {"objectives": ["latency_ms@pi5"], "data": None},
+        f"objectives[0]: objective 'latency_ms@pi5' is not a metric of this job; {KNOWN}; "
+        "did you mean 'latency_ms@cpu'?",
+    ),
+    "metric twice": (
+        {"objectives": ["macs", {"metric": "macs", "bound": 3}]},
+        "objectives[1]: objective 'macs' is given twice, first at objectives[0]",
+    ),
+    "direction": (
+        {"objectives": [{"metric": "accuracy", "direction": "mx"}]},
+        "objectives[0].direction: 'mx' is not allowed; allowed: 'min' or 'max'; did you mean 'max'?",
+    ),
+    "objective without metric": (
+        {"objectives": ["accuracy", {"bound": 3}]},
+        "objectives[1].metric: missing, and there is no default",
+    ),
+    "accuracy in percent": (
+        {"objectives": [{"metric": "accuracy", "bound": 97}]},
+        "objectives[0].bound: 97 is not an accuracy; allowed: 0 to 1, so 0.97 and not 97",
+    ),
+    "bound of nothing": (
+        {"objectives": ["accuracy", {"metric": "macs", "bound": 0}]},
+        "objectives[1].bound: 0 cannot bound 'macs'; allowed: above 0",
+    ),
+    "bound as text": (
+        {"objectives": ["accuracy", {"metric": "macs", "bound": "2M"}]},
+        "objectives[1].bound: must be a number (got '2M')",
+    ),
+    "space": (
+        {"space.name": "mobilnet_v3"},
+        f"space.name: 'mobilnet_v3' is not a known search space; known: {', '.join(SPACES)}; "
+        "did you mean 'mobilenet_v3'?",
+    ),
+    "space without name": ({"space.name": None}, "space.name: missing, and there is no default"),
+    "space setting": ({"space.strides": [1]}, "space: strides must have one entry for each of the 2 widths, got [1]"),
+    "space setting of a wrong type": (
+        {"space.widths": 5},
+        "space: widths must be a list with at least one entry, got 5",
+    ),
+    "strategy": (
+        {"strategy.name": "nsga3"},
+        "strategy.name: 'nsga3' is not a known strategy; known: random, nsga2; did you mean 'nsga2'?",
+    ),
+    "strategy option": ({"strategy.population": "20"}, "strategy.population: must be a whole number (got '20')"),
+    "strategy range": ({"strategy.population": 1}, "strategy.population: must be at least 2 (got 1)"),
+    "device kind": ({"devices": {"cpu": {"kind": "hst"}}}, "devices.cpu: kind must be one of host (got 'hst')"),
+    "device name": (
+        {"devices": {"cpu": {}, "my pi": {}}},
+        "devices['my pi']: 'my pi' is not a name for a device; allowed: 1 to 64 letters, digits, '_', '.' or '-', "
+        "a letter or digit first",
+    ),
+    "device named twice": (
+        {"devices": {"cpu": {"name": "x"}}},
+        "devices.cpu.name: unknown key; the name of a device is the key of its section",
+    ),
+    "device no mapping": ({"devices": {"cpu": 3}}, "devices.cpu: must be a mapping (got 3)"),
+    "data set": (
+        {"data.name": "digit"},
+        "data.name: 'digit' is not a known data set; known: digits; did you mean 'digits'?; "
+        "a file or folder is given as {path: ...}",
+    ),
+    "no data": (
+        {"data": None},
+        "data: missing; the objective 'accuracy' needs data, such as {name: digits} or {path: images.npz}",
+    ),
+    "data without source": ({"data": {"validation": 0.1}}, "data: neither of name and path; give one of them"),
+    "data of two sources": ({"data.path": "/"}, "data: both of name and path; give one of them"),
+    "data that are not there": (
+        {"data": {"path": "/nowhere/x.npz"}},
+        "data.path: '/nowhere/x.npz' cannot be read: No such file or directory",
+    ),
+    "idle supernet": (
+        {"supernet": {}, "objectives": ["macs"]},
+        "supernet: given, but it is only trained for the objective 'accuracy', which this job does not have",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_one_problem(case: str) -> None:
+    """One thing wrong gives exactly one message: the place, what was given, what is allowed."""
+    changes, message = BAD[case]
+    assert problems_of(changed(changes)) == [message]
+
+
+def test_unknown_settings_name_the_known_ones() -> None:
+    """Owners' sections refuse unknown keys as all others do."""
+    job = changed({"space.width": [3], "strategy.populaton": 3, "devices": {"cpu": {"thread": 3}}})
+    space, strategy, device = problems_of(job)
+    assert space.startswith("space.width: unknown key; allowed: name, classes, channels, ")
+    assert space.endswith("; did you mean 'widths'?")
+    assert strategy.startswith("strategy.populaton: unknown key; allowed: name, population, ")
+    assert strategy.endswith("; did you mean 'population'?")
+    assert device.startswith("devices.cpu: unknown key 'thread'; known: kind, ")
+
+
+def test_every_problem_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """Sections that are wrong in themselves do not hide those that disagree, nor what owners say."""
+    path = tmp_path / "job.yaml"
+    path.write_text(
+        """
+        sed: 0
+        objectives:
+          - latencyms
+          - {metric: latency_ms@gpu, direction: up, bound: -1}
+          - macs
+          - {metric: macs, bond: 3}
+        name: a b
+        data: {path: none.npz, validation: 2}
+        devices: {gpu: {kind: host, threads: 0, precision: int3}}
+        space: {name: mobilenet_v3, strides: []}
+        strategy: nsga
+        """
+    )
+    with pytest.raises(JobSpecError) as error:
+        load_job(path)
+    assert [problem.path for problem in error.value.problems] == [
+        "sed",
+        "objectives[0]",
+        "objectives[1].direction",
+        "objectives[1].bound",
+        "objectives[3]",
+        "objectives[3].bond",
+        "name",
+        "data.path",
+        "data.validation",
+        "devices.gpu",
+        "devices.gpu",
+        "space",
+        "strategy.name",
+        "budget",
+    ]
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"{path}: 14 problems"
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert len(lines) == 15
+    assert f"'{tmp_path}/none.npz' cannot be read" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "job, message",
+    [
+        ([], "a job is a mapping with the keys name, seed, "),
+        (None, "a job is a mapping with the keys name, seed, "),
+        ({"seed": float("nan")}, "a job holds only what JSON can hold: "),
+        ({"name": "\ud800"}, "a job holds only what JSON can hold: "),
+        ({"name": {1, 2}}, "a job holds only what JSON can hold: "),
+    ],
+)
+def test_not_a_job(job: Any, message: str) -> None:
+    """Values that no job file can give."""
+    assert problems_of(job)[0].startswith(message)
+
+
+def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:
+    """What is loaded is absolute, so the job runs the same from anywhere."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "x.npz").write_bytes(b"read later")
+    path = tmp_path / "jobs" / "job.json"
+    path.write_text(json.dumps({**GOOD, "data": {"path": "../x.npz"}}))
+    job = load_job(path)
+    assert job.data is not None
+    assert job.data.path == str(tmp_path / "x.npz")
+
+
+def test_locations_read_as_one_looks_them_up() -> None:
+    """Keys by dots, positions in brackets, odd keys quoted."""
+    assert Problem(("a", 0, "b_c", "d e", "x"), "m").path == "a[0].b_c['d e'].x"
+    assert str(Problem((), "m")) == "m"
+
+
+@pytest.mark.parametrize("name", ["digits.yaml", "cifar10_subset.yaml"])
+def test_examples_are_jobs(name: str, request: pytest.FixtureRequest) -> None:
+    """The example files load, and are valid by the schema too."""
+    if name == "cifar10_subset.yaml":
+        request.getfixturevalue("shared_data")
+    job = load_job(EXAMPLES / name)
+    assert f"{job.name}.yaml" == name
+    jsonschema.validate(yaml.safe_load((EXAMPLES / name).read_text().replace("2.0e6", "2.0e+6")), json_schema())
+
+
+def test_schema_is_a_schema_and_knows_the_good_from_the_bad() -> None:
+    """The library jsonschema accepts the schema and the good jobs and refuses what is wrong in form."""
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    assert json.loads(json.dumps(schema)) == schema
+    assert validator.is_valid(GOOD)
+    assert validator.is_valid(parse_job(GOOD).model_dump(mode="json"))
+    assert validator.is_valid({**GOOD, "space": "mobilenet_v3", "data": "digits", "strategy": "random"})
+    beyond_form = {"metric", "metric of no device", "metric twice", "accuracy in percent", "bound of nothing"}
+    beyond_form |= {"space setting", "device named twice", "data set", "no data", "data without source"}
+    beyond_form |= {"data of two sources", "data that are not there", "idle supernet", "device name"}
+    for case, (changes, _) in BAD.items():
+        assert validator.is_valid(changed(changes)) == (case in beyond_form - {"device named twice"}), case
+
+
+def test_reading_a_job_needs_no_torch() -> None:
+    """`nas jobs`, `nas schema` and bad input answer without loading torch, ray or scikit-learn."""
+    code = "import sys, nas.jobspec.load; print([m for m in ('torch', 'ray', 'sklearn', 'PIL') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
