@@ -12,6 +12,9 @@ from profilers.limits import Limits
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 """Operator domains that ONNX itself defines; others could name code of anybody."""
 
+_RUNTIME_DOMAINS = ("ai.onnx", "com.microsoft", "com.ms", "org.pytorch")
+"""Domains of ONNX Runtime's own operators, some of which open files: a local function must not stand in for one."""
+
 _SHAPE_BYTES = 1024
 """A stored tensor up to this size may hold a shape, which shape inference wants to read."""
 
@@ -51,12 +54,33 @@ def check_model(model_bytes: bytes, limits: Limits | None = None) -> ModelProto:
     Raises:
         ModelRefused: says what was found, what is allowed, and where.
     """
-    limits = limits or Limits()
+    try:
+        return _checked(model_bytes, limits or Limits())
+    except UnicodeDecodeError as error:  # names are decoded when they are read, and not by the parser
+        raise ModelRefused(f"a name in the model is not UTF-8 text: {_one_line(error)}") from None
+
+
+def check_size(model_bytes: bytes, limits: Limits) -> None:
+    """Refuse a file that is empty or too large.
+
+    Raises:
+        ModelRefused: says the size and what is allowed.
+    """
+    if not 0 < len(model_bytes) <= limits.model_bytes:
+        raise ModelRefused(f"the model has {len(model_bytes):,} bytes; allowed are 1 to {limits.model_bytes:,}")
+
+
+def _checked(model_bytes: bytes, limits: Limits) -> ModelProto:
+    """Do the work of `check_model`, but for names that cannot be decoded."""
     model = _parse(model_bytes, limits)
     graphs = _graphs(model)
     scopes = [(f"graph {graph.name!r}", graph.node) for graph in graphs]
     scopes += [(f"function {function.name!r}", function.node) for function in model.functions]
-    functions = {(function.domain, function.name) for function in model.functions}
+    functions = {
+        (function.domain, function.name)
+        for function in model.functions
+        if not f"{function.domain}.".startswith(tuple(f"{domain}." for domain in _RUNTIME_DOMAINS))
+    }
     for scope, nodes in scopes:
         for node in nodes:
             if node.domain not in DOMAINS and (node.domain, node.op_type) not in functions:
@@ -78,16 +102,6 @@ def check_model(model_bytes: bytes, limits: Limits | None = None) -> ModelProto:
         for value in (*part.input, *part.value_info, *part.output):
             _check_value(value, limits)
     return model
-
-
-def check_size(model_bytes: bytes, limits: Limits) -> None:
-    """Refuse a file that is empty or too large.
-
-    Raises:
-        ModelRefused: says the size and what is allowed.
-    """
-    if not 0 < len(model_bytes) <= limits.model_bytes:
-        raise ModelRefused(f"the model has {len(model_bytes):,} bytes; allowed are 1 to {limits.model_bytes:,}")
 
 
 def _parse(model_bytes: bytes, limits: Limits) -> ModelProto:

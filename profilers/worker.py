@@ -66,6 +66,8 @@ def _answer(request: Frame, model_fd: int, replies: int) -> None:
             header, payload = {"event": "refused", "message": str(error)}, b""
         except ProfilingFailed as error:
             header, payload = {"event": "failed", "message": str(error), "reason": error.reason}, b""
+        except UnicodeDecodeError as error:
+            header, payload = {"event": "refused", "message": f"a name in the model is not UTF-8 text: {error}"}, b""
         except MemoryError:
             header, payload = {"event": "failed", "message": _NO_MEMORY, "reason": "memory"}, b""
     frames.send(replies, {**header, "queued_ms": queued_ms}, payload)

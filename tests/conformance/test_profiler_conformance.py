@@ -1,0 +1,159 @@
+"""What every profiler does on every device that it serves.
+
+A further profiler joins by a line in `PROFILERS`: a name, and what opens it with given settings.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from profilers.device import Device
+from profilers.errors import ModelRefused, ProfilingFailed
+from profilers.host import HostDevice
+from profilers.host_profiler import HostProfiler
+from profilers.limits import Limits
+from profilers.profiler import Profiler
+from profilers.timing import TimingRule
+from tests.profilers import onnx_models
+
+Opener = Callable[[TimingRule, Limits], Profiler]
+
+PROFILERS: dict[str, tuple[Opener, Device]] = {
+    "host": (HostProfiler, HostDevice()),
+    "host-batch-2": (HostProfiler, HostDevice(name="cpu.batch2", batch=2)),
+}
+
+RULE = TimingRule(min_runs=30, max_runs=60)
+LIMITS = Limits(memory_bytes=1 << 30, wall_s=60)
+
+
+@pytest.fixture(params=list(PROFILERS), scope="module")
+def opener(request: pytest.FixtureRequest) -> tuple[Opener, Device]:
+    """A way to open a profiler, and a device for it."""
+    return PROFILERS[request.param]
+
+
+@pytest.fixture(scope="module")
+def device(opener: tuple[Opener, Device]) -> Device:
+    """The device that is measured."""
+    return opener[1]
+
+
+@pytest.fixture(scope="module")
+def profiler(opener: tuple[Opener, Device]) -> Iterator[Profiler]:
+    """One profiler for all tests: a bad model must not harm the next."""
+    with opener[0](RULE, LIMITS) as opened:
+        assert isinstance(opened, Profiler)
+        yield opened
+
+
+def test_measurement_is_complete(profiler: Profiler, device: Device) -> None:
+    """Every figure of a measurement agrees with its samples."""
+    seen = profiler.profile(onnx_models.conv_net(), device)
+    assert (seen.device, seen.fingerprint) == (device.name, device.fingerprint)
+    assert seen.samples_ms.shape == (seen.runs,)
+    assert RULE.min_runs <= seen.runs <= RULE.max_runs
+    assert seen.median_ms == np.median(seen.samples_ms)
+    assert seen.samples_ms.min() <= seen.median_ms <= seen.p90_ms <= seen.p99_ms <= seen.samples_ms.max()
+    assert seen.warmup_runs >= 1
+    assert seen.session_ms > 0
+    assert seen.queued_ms >= 0
+    assert seen.peak_memory_bytes is None or seen.peak_memory_bytes > 0
+
+
+def test_same_model_twice(profiler: Profiler, device: Device) -> None:
+    """The same model gives the same time; the best of three pairs, since the machine may be shared."""
+    model = onnx_models.conv_net()
+    ratios = []
+    for _ in range(3):
+        first, second = (profiler.profile(model, device).median_ms for _ in range(2))
+        ratios.append(max(first, second) / min(first, second))
+    assert min(ratios) < 1.5
+
+
+def test_ranking_agrees_with_cost(profiler: Profiler, device: Device) -> None:
+    """Networks whose costs are four times apart are ranked by their cost."""
+    medians = [
+        profiler.profile(onnx_models.conv_net(layers=layers, channels=channels), device).median_ms
+        for layers, channels in ((2, 8), (2, 32), (8, 32), (8, 64))
+    ]
+    assert medians == sorted(medians)
+
+
+def test_agrees_with_onnxruntime_called_directly(profiler: Profiler, device: Device) -> None:
+    """The median is what a plain script sees; the best of three pairs, since the machine may be shared."""
+    model = onnx_models.conv_net(layers=8)
+    batch = device.description["batch"]
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = int(device.description["threads"])
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(0).standard_normal((batch, 3, 32, 32), dtype=np.float32)
+    ratios = []
+    for _ in range(3):
+        times = []
+        for _ in range(40):
+            start = time.perf_counter()
+            session.run(None, {"image": image})
+            times.append((time.perf_counter() - start) * 1e3)
+        ratios.append(profiler.profile(model, device).median_ms / float(np.median(times[5:])))
+    assert min(abs(np.log(ratios))) < np.log(1.5), ratios
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("empty", "0 bytes; allowed are 1 to"),
+        ("text", "are not an ONNX model"),
+        ("truncated", "not an ONNX model|not valid ONNX"),
+        ("external", "initializer 'w' keeps its data in '/etc/passwd'; allowed are models that hold all"),
+        ("custom", "node 'Steal' of graph 'test' uses the custom operator com.example.Steal; allowed are"),
+        (
+            "huge",
+            r"tensor 'y' has the shape \[4294967296\] and asks for 17,179,869,184 bytes; allowed are 1,073,741,824",
+        ),
+    ],
+)
+def test_bad_models_are_refused(profiler: Profiler, device: Device, name: str, message: str) -> None:
+    """A malformed model is refused with what was found and what is allowed, and the next one is measured."""
+    models = {
+        "empty": b"",
+        "text": b"#!/bin/sh\necho hello\n",
+        "truncated": onnx_models.conv_net()[:-2000],
+        "external": onnx_models.external_data(),
+        "custom": onnx_models.custom_operator(),
+        "huge": onnx_models.fill(1 << 32),
+    }
+    with pytest.raises(ModelRefused, match=message):
+        profiler.profile(models[name], device)
+    assert profiler.profile(onnx_models.relu(["N", 4]), device).runs >= RULE.min_runs
+
+
+def test_memory_limit(profiler: Profiler, device: Device) -> None:
+    """A demand for memory that only shows at run time fails, and the next model is measured."""
+    with pytest.raises(ProfilingFailed, match="more memory than it may have") as failed:
+        profiler.profile(onnx_models.hidden_fill(1 << 32), device)
+    assert failed.value.reason == "memory"
+    assert profiler.profile(onnx_models.conv_net(), device).runs >= RULE.min_runs
+
+
+def test_wall_clock_limit(opener: tuple[Opener, Device]) -> None:
+    """A model that never ends is stopped at the wall-clock limit, and the next model is measured."""
+    opened, device = opener
+    with opened(RULE, Limits(wall_s=2)) as profiler:
+        with pytest.raises(ProfilingFailed, match="did not end within 2 s") as failed:
+            profiler.profile(onnx_models.endless_loop(), device)
+        assert failed.value.reason == "wall_clock"
+        assert profiler.profile(onnx_models.conv_net(layers=1), device).runs >= RULE.min_runs
+
+
+def test_closed_profiler(opener: tuple[Opener, Device]) -> None:
+    """A closed profiler says so, and may be closed again."""
+    opened, device = opener
+    profiler = opened(RULE, LIMITS)
+    profiler.close()
+    profiler.close()
+    with pytest.raises(ValueError, match="closed"):
+        profiler.profile(onnx_models.conv_net(), device)
