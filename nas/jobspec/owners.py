@@ -1,4 +1,4 @@
-"""What the sections of a job stand for, made by those who own it: the space, the strategy's options, the devices."""
+"""What the owners of spaces, data sets, strategies and devices say about their sections of a job."""
 
 import inspect
 import json
@@ -9,49 +9,17 @@ from pydantic import ValidationError
 
 from nas.datasets.load import DATASETS
 from nas.jobspec.errors import Problem
-from nas.jobspec.spec import JobSpec, SpaceSpec
 from nas.jobspec.structure import structure_problems
 from nas.jobspec.wording import unknown, unknown_key
-from nas.strategies.base import StrategyOptions
 from nas.strategies.registry import STRATEGIES
-from profilers.device import Device
 from profilers.errors import DeviceRefused
 from profilers.registry import make_device
 from search_spaces.registry import SPACES
-from search_spaces.space import SearchSpace
-
-
-def make_space(space: SpaceSpec, **defaults: Any) -> SearchSpace:
-    """The search space of a job.
-
-    Args:
-        space: the section.
-        defaults: settings that hold where the section leaves them out, such as `classes` of the data set.
-
-    Raises:
-        ValueError: the space refuses its settings.
-    """
-    return SPACES[space.name](**{**defaults, **space.settings})
 
 
 def space_settings(name: str) -> dict[str, inspect.Parameter]:
     """The settings that a space of the registry takes."""
     return dict(inspect.signature(SPACES[name]).parameters)
-
-
-def make_strategy_options(job: JobSpec) -> StrategyOptions:
-    """The options of the job's strategy, for `nas.strategies.registry.create`."""
-    options: StrategyOptions = STRATEGIES[job.strategy.name].options_type.model_validate(job.strategy.model_dump())
-    return options
-
-
-def make_devices(job: JobSpec) -> dict[str, Device]:
-    """The devices of the job by name.
-
-    Raises:
-        DeviceRefused: a device asks for what is not there on this machine.
-    """
-    return {name: make_device({**settings, "name": name}) for name, settings in job.devices.items()}
 
 
 def owner_problems(job: Mapping[str, Any]) -> list[Problem]:
