@@ -27,7 +27,7 @@ protocol    the process that ran the model answered nonsense
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
-class DeviceRefused(ValueError):  # noqa: N818 - it says what happened, as an answer
+class DeviceRefused(ValueError):
     """The description of a device has problems; `problems` lists every one of them."""
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -35,11 +35,11 @@ class DeviceRefused(ValueError):  # noqa: N818 - it says what happened, as an an
         super().__init__("; ".join(self.problems))
 
 
-class ModelRefused(ValueError):  # noqa: N818 - it says what happened, as an answer
+class ModelRefused(ValueError):
     """The model is not run at all; the message says what was given and what is allowed."""
 
 
-class ProfilingFailed(RuntimeError):  # noqa: N818 - it says what happened, as an answer
+class ProfilingFailed(RuntimeError):
     """The model was tried and gave no measurement; the next model is not affected."""
 
     def __init__(self, message: str, reason: Reason) -> None:

@@ -3,7 +3,7 @@
 It speaks frames over its standard input and output, one model at a time:
 
     <- {"event": "ready"}                                     once, when everything is imported
-    -> {"lock", "limits", "session", "rule", "dimensions"}
+    -> {"model_bytes", "lock", "limits", "session", "rule", "dimensions"}
     <- {"event": "started"}                                   the device is ours, the clock runs
     <- {"event": "measured", ...}                             with the samples as payload (float64), or
     <- {"event": "refused" | "failed", "message", ...}
@@ -77,7 +77,7 @@ def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
     """Check and time the model of a request under its limits."""
     limits = Limits(**_section(request, "limits"))
     _limit(limits)
-    model_bytes = os.pread(model_fd, os.fstat(model_fd).st_size, 0)
+    model_bytes = os.pread(model_fd, int(str(request.header["model_bytes"])), 0)
     model = check_model(model_bytes, limits)
     seen = time_model(
         model,

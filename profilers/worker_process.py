@@ -21,6 +21,8 @@ START_S = 120.0
 STOP_S = 5.0
 """Seconds that a worker may take to end after its input is closed."""
 
+_SPARE_BYTES = 64 << 20  # memory of an earlier model that is kept, since fresh pages cost more than the copy
+
 _KEPT = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
 
 
@@ -80,7 +82,7 @@ class WorkerProcess:
         Whatever this raises, the worker is in an unknown state and must be killed.
 
         Args:
-            header: the request, see `profilers.worker`.
+            header: the request, see `profilers.worker`, but for the size of the model.
             model_bytes: the model.
             limits: wall-clock time and time in the queue; the worker sees to the others itself.
             max_payload_bytes: the longest answer.
@@ -92,9 +94,11 @@ class WorkerProcess:
             ProfilingFailed: no answer; the reason is wall_clock, queue, cpu_time, crash or protocol.
         """
         try:
+            if os.fstat(self._model.fileno()).st_size > len(model_bytes) + _SPARE_BYTES:
+                self._model.truncate(len(model_bytes))
             self._model.seek(0)
-            self._model.truncate(len(model_bytes))
             self._model.write(model_bytes)
+            header = {**header, "model_bytes": len(model_bytes)}
             frames.send(self._in.fileno(), header, deadline=time.monotonic() + limits.wall_s)
             self._wait_for_device(limits)
             return frames.receive(self._out.fileno(), max_payload_bytes, time.monotonic() + limits.wall_s)

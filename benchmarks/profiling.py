@@ -1,0 +1,197 @@
+"""Profiling many networks: how much longer it takes than the timed runs themselves.
+
+Run: python benchmarks/profiling.py [--json FILE] [--models N] [--runs N] [--peer-models N] [--threads N]
+Networks are random ones of the Once-for-All MobileNetV3 space, built before the clock starts. The peer is the usual
+way: a new Python process for each model that makes a session, warms up with ten runs and times as many runs with
+`session.run`. It takes turns with the profiler over the first few models, so that both see the same machine.
+Aim: wall time at most 1.3 times the sum of the timed runs.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from profilers.host import HostDevice
+from profilers.host_profiler import HostProfiler
+from profilers.measurement import Measurement
+from profilers.timing import TimingRule
+from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.onnx_file import model_bytes
+
+AIM = 1.3
+
+PEER = """
+import json, sys, time
+import numpy as np
+import onnxruntime as ort
+path, runs, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+options = ort.SessionOptions()
+options.intra_op_num_threads = threads
+session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+given = session.get_inputs()[0]
+feed = {given.name: np.random.default_rng(0).standard_normal([1, *given.shape[1:]], dtype=np.float32)}
+for _ in range(10):
+    session.run(None, feed)
+times = []
+for _ in range(runs):
+    start = time.perf_counter()
+    session.run(None, feed)
+    times.append((time.perf_counter() - start) * 1e3)
+print(json.dumps(times))
+"""
+
+
+def main() -> None:
+    """Measure both sides, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="where the figures are written")
+    parser.add_argument("--models", type=int, default=50, help="networks to profile (default: 50)")
+    parser.add_argument("--runs", type=int, default=50, help="timed runs of each (default: 50)")
+    parser.add_argument("--peer-models", type=int, default=8, help="networks that the peer times as well (default: 8)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of ONNX Runtime (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the networks (default: 0)")
+    arguments = parser.parse_args()
+    device = HostDevice(threads=arguments.threads)
+    models = make_models(arguments.models, arguments.seed)
+    with HostProfiler(TimingRule(min_runs=arguments.runs, max_runs=arguments.runs)) as profiler:
+        start_ms = started(profiler, models[0], device)
+        ours = profile_all(profiler, models, device)
+        beside = compare(profiler, models[: arguments.peer_models], device, arguments.runs, arguments.threads)
+    figures = {
+        "device": device.description,
+        "models": len(models),
+        "runs": arguments.runs,
+        "first_model_ms": start_ms,
+        **ours,
+        "aim": AIM,
+        "beside_the_peer": beside,
+    }
+    show(figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def make_models(count: int, seed: int) -> list[bytes]:
+    """Make ONNX files of random networks with random weights."""
+    space = MobileNetV3()
+    rng = np.random.default_rng(seed)
+    models = []
+    for genotype in space.sample(count, rng):
+        graph = space.graph(genotype)
+        weights = {}
+        for name, parameter in graph.parameters.items():
+            fan_in = max(int(np.prod(parameter.shape[1:])), 1)
+            values = rng.standard_normal(parameter.shape, dtype=np.float32) * np.float32((2 / fan_in) ** 0.5)
+            weights[name] = np.abs(values) + 1 if parameter.role == "variance" else values
+        models.append(model_bytes(graph, weights))
+    return models
+
+
+def started(profiler: HostProfiler, model: bytes, device: HostDevice) -> float:
+    """Measure one model to start the worker; the milliseconds that it took, start included."""
+    start = time.perf_counter()
+    profiler.profile(model, device)
+    return (time.perf_counter() - start) * 1e3
+
+
+def profile_all(profiler: HostProfiler, models: list[bytes], device: HostDevice) -> dict[str, float]:
+    """Profile all models one after the other, and say where the time went."""
+    overheads, seen = [], []
+    start = time.perf_counter()
+    for model in models:
+        before = time.perf_counter()
+        seen.append(profiler.profile(model, device))
+        overheads.append((time.perf_counter() - before) * 1e3 - seen[-1].samples_ms.sum())
+    wall_ms = (time.perf_counter() - start) * 1e3
+    timed_ms = float(sum(measurement.samples_ms.sum() for measurement in seen))
+    return {
+        "wall_ms": wall_ms,
+        "timed_ms": timed_ms,
+        "wall_over_timed": wall_ms / timed_ms,
+        "median_ms": statistics.median(measurement.median_ms for measurement in seen),
+        "model_megabytes": sum(map(len, models)) / len(models) / 1e6,
+        "overhead_ms": statistics.median(overheads),
+        "session_ms": statistics.median(measurement.session_ms for measurement in seen),
+        "warmup_ms": statistics.median(measurement.warmup_runs * measurement.median_ms for measurement in seen),
+        "warmup_runs": statistics.mean(measurement.warmup_runs for measurement in seen),
+        "spread": statistics.median(measurement.spread for measurement in seen),
+    }
+
+
+def compare(
+    profiler: HostProfiler, models: list[bytes], device: HostDevice, runs: int, threads: int
+) -> dict[str, float]:
+    """Profile each model here and by the peer in turns."""
+    ours: list[Measurement] = []
+    ours_s, peer_s, peer_medians, peer_timed_s = 0.0, 0.0, [], 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        for model in models:
+            start = time.perf_counter()
+            ours.append(profiler.profile(model, device))
+            ours_s += time.perf_counter() - start
+            start = time.perf_counter()
+            path.write_bytes(model)
+            command = [sys.executable, "-c", PEER, str(path), str(runs), str(threads)]
+            times = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+            peer_s += time.perf_counter() - start
+            peer_medians.append(statistics.median(times))
+            peer_timed_s += sum(times) / 1e3
+    ratios = [measurement.median_ms / peer for measurement, peer in zip(ours, peer_medians, strict=True)]
+    ours_timed_s = sum(float(measurement.samples_ms.sum()) for measurement in ours) / 1e3
+    return {
+        "models": len(models),
+        "ours_models_per_s": len(models) / ours_s,
+        "peer_models_per_s": len(models) / peer_s,
+        "throughput_ratio": peer_s / ours_s,
+        "ours_wall_over_timed": ours_s / ours_timed_s,
+        "peer_wall_over_timed": peer_s / peer_timed_s,
+        "ours_overhead_ms": (ours_s - ours_timed_s) * 1e3 / len(models),
+        "peer_overhead_ms": (peer_s - peer_timed_s) * 1e3 / len(models),
+        "median_ratio": statistics.median(ratios),
+        "median_ratio_lowest": min(ratios),
+        "median_ratio_highest": max(ratios),
+    }
+
+
+def show(figures: dict[str, object]) -> None:
+    """Print the table."""
+    beside = figures["beside_the_peer"]
+    assert isinstance(beside, dict)
+    print(f"{figures['models']} models, {figures['runs']} timed runs each")
+    rows = (
+        ("wall time / timed runs", "wall_over_timed", f"aim: at most {AIM}"),
+        ("wall time, ms", "wall_ms", ""),
+        ("timed runs, ms", "timed_ms", ""),
+        ("one run, ms", "median_ms", "median of the medians"),
+        ("overhead a model, ms", "overhead_ms", "all that is not a timed run"),
+        ("  of it session, ms", "session_ms", "ONNX Runtime's own"),
+        ("  of it warm-up, ms", "warmup_ms", f"{figures['warmup_runs']:.1f} runs on average"),
+        ("spread (IQR / median)", "spread", "noise of this machine"),
+        ("first model, ms", "first_model_ms", "with the start of the worker, paid once"),
+    )
+    for label, key, remark in rows:
+        print(f"  {label:26} {figures[key]:12,.3f}  {remark}".rstrip())
+    print(f"beside a new process for each of {beside['models']} models, in turns")
+    print(f"  {'':26} {'profiler':>10} {'peer':>10} {'ratio':>8}")
+    pairs = (
+        ("models a second", "ours_models_per_s", "peer_models_per_s"),
+        ("overhead a model, ms", "ours_overhead_ms", "peer_overhead_ms"),
+        ("wall time / timed runs", "ours_wall_over_timed", "peer_wall_over_timed"),
+    )
+    for label, mine, theirs in pairs:
+        ratio = beside[mine] / beside[theirs]
+        print(f"  {label:26} {beside[mine]:10.2f} {beside[theirs]:10.2f} {ratio:8.2f}")
+    low, high = beside["median_ratio_lowest"], beside["median_ratio_highest"]
+    print(f"  median of a model, profiler / peer: {beside['median_ratio']:.3f} ({low:.3f} to {high:.3f})")
+
+
+if __name__ == "__main__":
+    main()
