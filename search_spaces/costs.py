@@ -24,6 +24,7 @@ METRICS = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 ADDITIVE = (True, True, False, True)
 """For each metric whether a network's value is the sum over its nodes; it is the maximum otherwise."""
 
+_VIEWS = frozenset(name for name, operator in OPERATORS.items() if operator.alias)
 _PARTIAL = ("Gather", "Slice")
 """Operators that read no more of their first input than they write."""
 
@@ -55,18 +56,27 @@ def node_costs(graph: Graph, *, dead: bool = False) -> tuple[list[str], NDArray[
     is counted with the node that takes it.
     """
     steps = fold(graph, dead=dead)
+    sizes = _Bytes(graph)
     seen: set[str] = set()
-    alive = _alive(graph, steps)
     rows = [
-        (_macs(graph, step), _params(graph, step, seen), live, _moved(graph, step))
-        for step, live in zip(steps, alive, strict=True)
+        (_macs(graph, step), _params(graph, step, sizes, seen), alive, _moved(step, sizes))
+        for step, alive in zip(steps, _alive(graph, steps, sizes), strict=True)
     ]
     return [step.node.name for step in steps], np.array(rows, np.int64).reshape(-1, len(METRICS))
 
 
-def _bytes(graph: Graph, name: str) -> int:
-    value = graph.values[name]
-    return math.prod(value.shape) * (4 if value.dtype == "float32" else np.dtype(value.dtype).itemsize)
+class _Bytes(dict[str, int]):
+    """The size of each value of a graph, found when it is first asked for."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.values_of_graph = graph.values
+        self[""] = 0
+
+    def __missing__(self, name: str) -> int:
+        value = self.values_of_graph[name]
+        item = 4 if value.dtype == "float32" else np.dtype(value.dtype).itemsize
+        self[name] = size = math.prod(value.shape) * item
+        return size
 
 
 def _macs(graph: Graph, step: Step) -> int:
@@ -79,55 +89,54 @@ def _macs(graph: Graph, step: Step) -> int:
     return operator.macs(node.attributes, inputs, [values[name].shape for name in node.outputs])
 
 
-def _params(graph: Graph, step: Step, seen: set[str]) -> int:
+def _params(graph: Graph, step: Step, sizes: _Bytes, seen: set[str]) -> int:
     """Trainable numbers that the step reads first; `seen` collects the names."""
-    names = step.node.inputs if step.norm is None else step.node.inputs + step.norm.inputs
     count = 0
-    for name in names:
+    for name in step.node.inputs if step.norm is None else step.node.inputs + step.norm.inputs:
         parameter = graph.parameters.get(name)
         if parameter is not None and parameter.trainable and name not in seen:
             seen.add(name)
-            count += math.prod(parameter.shape)
+            count += sizes[name] // 4
     return count
 
 
-def _moved(graph: Graph, step: Step) -> int:
+def _moved(step: Step, sizes: _Bytes) -> int:
     node = step.node
-    operator = OPERATORS.get(node.op)
-    if operator is not None and operator.alias:
+    if node.op in _VIEWS:
         return 0
-    written = sum([_bytes(graph, name) for name in step.outputs])
-    read = sum([_bytes(graph, name) for name in dict.fromkeys(node.inputs) if name])
+    written = sum([sizes[name] for name in step.outputs])
+    read = sum([sizes[name] for name in set(node.inputs)])
     if node.op in _PARTIAL:
-        read += min(written, _bytes(graph, node.inputs[0])) - _bytes(graph, node.inputs[0])
-    if step.norm is not None and (len(node.inputs) < 3 or not node.inputs[2]):
-        read += _bytes(graph, step.norm.inputs[2])  # folding gives the node a bias
+        read += min(written - sizes[node.inputs[0]], 0)
+    if step.norm is not None and len(node.inputs) < 3:
+        read += sizes[step.norm.inputs[2]]  # folding gives the node a bias
     return written + read
 
 
-def _alive(graph: Graph, steps: list[Step]) -> list[int]:
+def _alive(graph: Graph, steps: list[Step], sizes: _Bytes) -> list[int]:
     """Bytes of activations alive while each step runs."""
-    owner: dict[str, str] = {}
+    owner: dict[str, str] = {}  # of a view, the value whose memory it is
     last: dict[str, int] = {}
     for place, step in enumerate(steps):
-        operator = OPERATORS.get(step.node.op)
-        alias = operator is not None and operator.alias
         for name in step.node.inputs:
             last[owner.get(name, name)] = place
         for name in step.outputs:
-            first = step.node.inputs[0]
-            owner[name] = owner.get(first, first) if alias else name
-            last[owner[name]] = place
+            if step.node.op in _VIEWS:
+                source = step.node.inputs[0]
+                owner[name] = owner.get(source, source)
+            else:
+                last[name] = place
     for value in graph.outputs:
         last[owner.get(value.name, value.name)] = len(steps)
-    ends: dict[int, list[str]] = {}
+    freed = [0] * (len(steps) + 1)
     for name, place in last.items():
-        if name and name not in graph.parameters and name not in graph.constants:
-            ends.setdefault(place, []).append(name)
-    now = sum(_bytes(graph, value.name) for value in graph.inputs if value.name in last)
+        if name not in graph.parameters and name not in graph.constants:
+            freed[place] += sizes[name]
+    now = sum(sizes[value.name] for value in graph.inputs if value.name in last)
     alive = []
-    for place, step in enumerate(steps):
-        now += sum([_bytes(graph, name) for name in step.outputs if owner[name] == name])
+    for step, gone in zip(steps, freed, strict=False):
+        if step.node.op not in _VIEWS:
+            now += sum([sizes[name] for name in step.outputs])
         alive.append(now)
-        now -= sum([_bytes(graph, name) for name in ends.get(place, ())])
+        now -= gone
     return alive

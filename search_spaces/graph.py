@@ -42,7 +42,10 @@ class Parameter(Value):
     __slots__ = ("role",)
 
     def __init__(self, name: str, shape: Shape, role: Role) -> None:
-        super().__init__(name, shape)
+        self.name = name
+        self.shape = shape
+        self.dtype = "float32"
+        self.data = None
         self.role = role
 
     @property
@@ -131,12 +134,17 @@ class Graph:
         Raises:
             GraphError: an operator outside the vocabulary, or inputs it cannot take.
         """
-        return self.add_split(op, *inputs, name=name, names=(name,), **attributes)[0]
+        return self._append(op, inputs, name, (name,), attributes)[0]
 
     def add_split(
         self, op: str, *inputs: Value | None, name: str, names: Sequence[str], **attributes: Any
     ) -> list[Value]:
         """Append a node with several outputs called `names`; otherwise as `add`."""
+        return self._append(op, inputs, name, tuple(names), attributes)
+
+    def _append(
+        self, op: str, inputs: Sequence[Value | None], name: str, names: tuple[str, ...], attributes: Attributes
+    ) -> list[Value]:
         operator = OPERATORS.get(op)
         if operator is None:
             raise GraphError(f"node {name!r}: operator {op!r} is not in the vocabulary; known: {', '.join(OPERATORS)}")
@@ -149,15 +157,8 @@ class Graph:
             raise GraphError(f"node {name!r}: {op} makes {len(shapes)} outputs, {len(names)} names given")
         dtype = operator.dtype(attributes, inputs)
         outputs = [self._register(Value(out, shape, dtype)) for out, shape in zip(names, shapes, strict=True)]
-        self.nodes.append(
-            Node(
-                name,
-                op,
-                tuple(["" if value is None else value.name for value in inputs]),
-                tuple(names),
-                attributes,
-            )
-        )
+        read = tuple(["" if value is None else value.name for value in inputs])
+        self.nodes.append(Node(name, op, read, names, attributes))
         return outputs
 
     def output(self, value: Value) -> None:

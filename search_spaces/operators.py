@@ -90,22 +90,21 @@ def _broadcast(attributes: Attributes, inputs: Inputs) -> Sequence[Shape]:
     return (np.broadcast_shapes(*shapes),)
 
 
-def _window(size: int, kernel: int, stride: int, before: int, after: int, dilation: int, up: bool = False) -> int:
-    span = size + before + after - dilation * (kernel - 1) - 1
-    if span < 0:
-        raise ValueError(f"a window of {dilation * (kernel - 1) + 1} does not fit into {size} + {before} + {after}")
-    return (-(-span // stride) if up else span // stride) + 1
-
-
-def _spatial(attributes: Attributes, shape: Shape, kernel: Sequence[int]) -> Shape:
+def _spatial(attributes: Attributes, shape: Shape, kernel: Sequence[int]) -> list[int]:
+    """Sizes behind the batch and channel axes after a sliding window."""
     rank = len(shape) - 2
     strides = attributes.get("strides") or [1] * rank
     pads = attributes.get("pads") or [0] * (2 * rank)
     dilations = attributes.get("dilations") or [1] * rank
-    up = bool(attributes.get("ceil_mode", 0))
-    return tuple(
-        [_window(shape[2 + i], kernel[i], strides[i], pads[i], pads[rank + i], dilations[i], up) for i in range(rank)]
-    )
+    up = attributes.get("ceil_mode", 0)
+    sizes = []
+    for i in range(rank):
+        reach = dilations[i] * (kernel[i] - 1) + 1
+        span = shape[2 + i] + pads[i] + pads[rank + i] - reach
+        if span < 0:
+            raise ValueError(f"a window of {reach} does not fit into {shape[2 + i]} + {pads[i]} + {pads[rank + i]}")
+        sizes.append((-(-span // strides[i]) if up else span // strides[i]) + 1)
+    return sizes
 
 
 def _conv(attributes: Attributes, inputs: Inputs) -> Sequence[Shape]:
@@ -254,9 +253,10 @@ def _layer_norm(attributes: Attributes, inputs: Inputs) -> Sequence[Shape]:
 
 def _batch_norm(attributes: Attributes, inputs: Inputs) -> Sequence[Shape]:
     x = _need(inputs[0], "X").shape
+    size = (x[1],)
     for tensor in inputs[1:]:
-        if _need(tensor, "scale, B, mean, var").shape != (x[1],):
-            raise ValueError(f"{x[1]} channels need statistics of ({x[1]},)")
+        if tensor is None or tensor.shape != size:
+            raise ValueError(f"{x[1]} channels need scale, B, mean and var of {size}")
     return (x,)
 
 

@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.cost_tables import CostTables
 from search_spaces.decision import Decision, Option
+from search_spaces.extremes import extreme
 from search_spaces.genotypes import GenotypeSpace
 from search_spaces.graph import Graph, Value
 
@@ -71,3 +74,27 @@ class SearchSpace(GenotypeSpace, ABC):
         """
         self.validate(genotype[None])
         return self.assemble(Chosen(self.choices(genotype)))
+
+    def largest(self) -> Genotype:
+        """The (d,) canonical genotype with every number at its largest and named options by MACs."""
+        return extreme(self, largest=True)
+
+    def smallest(self) -> Genotype:
+        """The (d,) canonical genotype with every number at its smallest and named options by MACs."""
+        return extreme(self, largest=False)
+
+    def costs(self, population: Population) -> dict[str, NDArray[np.float64]]:
+        """Exact static costs of an (n, d) population: each of `costs.METRICS` -> (n,).
+
+        The first call compiles the tables, which takes a second or two in a large space.
+
+        Raises:
+            ValueError: not a population of this space.
+        """
+        self.validate(population)
+        return self.cost_tables.costs(population)
+
+    @cached_property
+    def cost_tables(self) -> CostTables:
+        """The compiled costs of this space."""
+        return CostTables(self)
