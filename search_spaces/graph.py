@@ -142,6 +142,36 @@ class Graph:
         """Append a node with several outputs called `names`; otherwise as `add`."""
         return self._append(op, inputs, name, tuple(names), attributes)
 
+    def add_foreign(
+        self,
+        op: str,
+        *inputs: Value | None,
+        name: str,
+        outputs: Sequence[tuple[str, Shape, str]],
+        attributes: Attributes,
+    ) -> list[Value]:
+        """Append a node whose shapes cannot be inferred here: an operator outside the vocabulary, say.
+
+        Args:
+            op: the operator.
+            inputs: its inputs, None where an optional one is left out.
+            name: unique in the graph.
+            outputs: name, shape for one sample and element type of each output.
+            attributes: ONNX attributes by name.
+        """
+        values = [self._register(Value(out, shape, dtype)) for out, shape, dtype in outputs]
+        read = tuple(["" if value is None else value.name for value in inputs])
+        self.nodes.append(Node(name, op, read, tuple([value.name for value in values]), attributes))
+        return values
+
+    def foreign(self) -> dict[str, list[str]]:
+        """Operators outside the vocabulary, each with the names of the nodes that use it."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes:
+            if node.op not in OPERATORS:
+                found.setdefault(node.op, []).append(node.name)
+        return found
+
     def _append(
         self, op: str, inputs: Sequence[Value | None], name: str, names: tuple[str, ...], attributes: Attributes
     ) -> list[Value]:
