@@ -135,13 +135,13 @@ def conv_norm(
     return x if act is None else activation(g, x, f"{name}.act", act)
 
 
-def squeeze_excite(g: Graph, x: Value, name: str, reduced: int) -> Value:
-    """Squeeze-and-excitation gate on channels (arXiv 1709.01507), with MobileNetV3's hard sigmoid."""
-    gate = g.add("GlobalAveragePool", x, name=f"{name}.pool")
-    gate = conv(g, gate, f"{name}.reduce", reduced, bias=True)
-    gate = g.add("Relu", gate, name=f"{name}.relu")
-    gate = conv(g, gate, f"{name}.expand", x.shape[1], bias=True)
-    return g.add("Mul", x, _hard_sigmoid(g, gate, f"{name}.gate"), name=f"{name}.scale")
+def squeeze_excite(g: Graph, x: Value, name: str, reduced: int, *, act: str = "relu", gate: str = "h_sigmoid") -> Value:
+    """Squeeze-and-excitation gate on channels (arXiv 1709.01507); by default with MobileNetV3's hard sigmoid."""
+    y = g.add("GlobalAveragePool", x, name=f"{name}.pool")
+    y = conv(g, y, f"{name}.reduce", reduced, bias=True)
+    y = activation(g, y, f"{name}.{act}", act)
+    y = conv(g, y, f"{name}.expand", x.shape[1], bias=True)
+    return g.add("Mul", x, activation(g, y, f"{name}.gate", gate), name=f"{name}.scale")
 
 
 def global_pool(g: Graph, x: Value, name: str) -> Value:
