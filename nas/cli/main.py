@@ -1,0 +1,22 @@
+"""`nas`: search, look, choose, export."""
+
+import typer
+
+from nas.cli import describe, export, profile, run, show
+
+app = typer.Typer(
+    name="nas",
+    help="Hardware-aware neural architecture search: from a job file to a checked ONNX model.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+for commands in (run, show, export, profile, describe):
+    commands.register(app)
+
+
+def main() -> None:
+    """The command `nas`."""
+    app()

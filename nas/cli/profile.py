@@ -1,0 +1,80 @@
+"""`nas profile` and `nas devices`: measuring without a job."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.failure import bad_input, stop
+from nas.cli.options import AsJson, Default, StoreUrl
+from nas.cli.output import print_json, print_table
+from profilers.errors import ModelRefused, ProfilingFailed
+from profilers.limits import Limits
+from profilers.registry import make_device, open_profiler
+from storage.errors import StoreNotFound
+from storage.records import Device
+from storage.store import ResultStore
+
+
+def profile(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file; it need not be trusted.")],
+    threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.")] = 1,
+    optimisation: Annotated[str, typer.Option(help="Graph optimisation: disable, basic, extended or all.")] = "all",
+    batch: Annotated[int, typer.Option(help="Samples in one run.")] = 1,
+    timeout: Annotated[float, typer.Option(help="Seconds that the measurement may take.")] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the latency of an ONNX file on this machine's CPU."""
+    with bad_input():
+        device = make_device({"threads": threads, "optimisation": optimisation, "batch": batch})
+        limits = Limits(wall_s=timeout, cpu_s=timeout * threads)
+        if model.stat().st_size > limits.model_bytes:
+            raise ModelRefused(f"{model} has {model.stat().st_size} bytes; allowed: at most {limits.model_bytes}")
+        content = model.read_bytes()
+    try:
+        with bad_input(), open_profiler(device, limits=limits) as profiler:
+            measured = profiler.profile(content, device)
+    except ProfilingFailed as error:  # the model was given by the user, so what it does is bad input too
+        raise stop(f"{model}: {error}", 2) from error
+    summary = measured.summary()
+    if as_json:
+        print_json(summary)
+    else:
+        print_table([{"": name, "value": value} for name, value in summary.items()])
+
+
+def devices(store: StoreUrl = Default, as_json: AsJson = False) -> None:
+    """List the devices: this machine's CPU, and those that the store has seen."""
+    here = make_device({})
+    rows = [_row(device.fingerprint, device.name, device.description, device.last_seen) for device in _seen(store)]
+    if all(row["fingerprint"] != here.fingerprint for row in rows):
+        rows.append(_row(here.fingerprint, here.name, here.description, None))
+    if as_json:
+        print_json(rows)
+    else:
+        print_table([{key: value for key, value in row.items() if key != "fingerprint"} for row in rows])
+
+
+def _seen(url: str) -> list[Device]:
+    """The store's devices; a store that is not there yet has seen none."""
+    with bad_input():
+        try:
+            store = ResultStore(url, create=False)
+        except StoreNotFound:
+            return []
+        with store:
+            return store.devices()
+
+
+def _row(fingerprint: str, name: str, facts: Mapping[str, Any], seen: datetime | None) -> dict[str, Any]:
+    shown = {key: facts.get(key) for key in ("kind", "cpu", "threads", "precision", "optimisation", "batch")}
+    last = None if seen is None else seen.isoformat(timespec="seconds")
+    return {"id": fingerprint[:12], "name": name, **shown, "last_seen": last, "fingerprint": fingerprint}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(profile)
+    app.command()(devices)

@@ -1,0 +1,98 @@
+"""`nas run` and `nas resume`."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+
+from nas.cli.failure import bad_input, stop
+from nas.cli.options import Default, JobFile, JobId, StoreUrl, open_store
+from nas.cli.output import messages, print_table
+from nas.cli.progress import ProgressBars
+from nas.cli.tables import front_rows
+from nas.jobspec.load import load_job, parse_job
+from nas.lease_owner import claim
+from storage.records import Job, JobStatus
+from storage.store import ResultStore
+
+
+def run(job_file: JobFile, store: StoreUrl = Default) -> None:
+    """Search as the job file says, on this machine, and keep every result in the store."""
+    with bad_input():
+        spec = load_job(job_file)
+    problem = _prepare(spec)
+    with open_store(store, create=True) as opened:
+        job = opened.create_job(spec.name, spec.model_dump(mode="json"))
+        messages.print(f"job [bold]{job.id}[/bold] in {opened.name}")
+        _drive(opened, store, job, problem)
+
+
+def resume(job: JobId, store: StoreUrl = Default) -> None:
+    """Go on with a job that was killed, interrupted, cancelled or failed; nothing is evaluated twice."""
+    with open_store(store) as opened:
+        with bad_input():
+            found = opened.job(job)
+            if found.status is JobStatus.SUCCEEDED:
+                messages.print(f"job {found.id} has already succeeded; `nas pareto {found.id}` shows what it found")
+                return
+            spec = parse_job(found.spec, source=f"the stored spec of job {found.id}")
+        problem = _prepare(spec)
+        with bad_input():
+            if found.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+                opened.requeue(found.id)
+                found = opened.job(found.id)
+        messages.print(f"job [bold]{found.id}[/bold]: {found.evaluated} evaluations are stored already")
+        _drive(opened, store, found, problem)
+
+
+def _prepare(spec: Any) -> Any:
+    """Everything that can be wrong with a job is found here, before any work starts."""
+    from nas.problem import prepare  # torch takes seconds to import; a wrong job file is told without it
+
+    with bad_input():
+        return prepare(spec)
+
+
+def _drive(store: ResultStore, url: str, job: Job, problem: Any) -> None:
+    from nas.artifacts import artifact_folder
+    from nas.driver import Driver, JobFailed
+    from storage.errors import LeaseLost
+
+    with bad_input():
+        lease = claim(store, job)
+        folder = artifact_folder(url)
+        _make(folder)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with ProgressBars() as progress:
+            results = Driver(store, lease, problem, folder, progress).run()
+    except JobFailed as error:
+        raise stop(f"job {job.id} failed: {error}", 1) from error
+    except LeaseLost as error:
+        raise stop(f"job {job.id} is not ours any more: {error}", 1) from error
+    except KeyboardInterrupt as error:
+        raise stop(f"job {job.id} was interrupted; go on with `nas resume {job.id}`", 1) from error
+    if results.front.size:
+        print_table(front_rows(results), title=f"front of {job.id}: {results.front.size} of {len(results.evaluations)}")
+    messages.print(
+        f"hypervolume {results.hypervolume:.4f} of the box between this job's best and worst values, "
+        f"{len(results.failed)} of {len(results.evaluations)} evaluations failed"
+    )
+    messages.print(f"next: `nas pareto {job.id} --plot front.png`, `nas export {job.id} --output model.onnx`")
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Treat SIGTERM as an interrupt, so that the job is given back."""
+    raise KeyboardInterrupt
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(run)
+    app.command()(resume)

@@ -1,0 +1,127 @@
+"""`nas jobs`, `nas show`, `nas pareto`: what the store holds."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.failure import bad_input, stop
+from nas.cli.options import AsJson, Default, JobId, StoreUrl, open_store
+from nas.cli.output import messages, print_csv, print_json, print_table
+from nas.cli.tables import front_rows
+from nas.objectives import Objective
+from nas.results import Results
+from storage.records import Job
+from storage.store import ResultStore
+
+
+def jobs(
+    store: StoreUrl = Default,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs, newest first."""
+    with open_store(store) as opened:
+        rows = [_job_row(job) for job in opened.jobs(limit=limit)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, empty="the store holds no jobs; `nas run JOB.yaml` makes one")
+
+
+def show(job: JobId, store: StoreUrl = Default, as_json: AsJson = False) -> None:
+    """Show a job: where it stands, what it asked for, what it found."""
+    with open_store(store) as opened:
+        found, results = _load(opened, job)
+        artifacts = opened.artifacts(found.id)
+    row = {
+        **_job_row(found),
+        "error": found.error,
+        "front": int(results.front.size),
+        "failed": len(results.failed),
+        "hypervolume": results.hypervolume,
+        "artifacts": [{"id": a.id, "kind": a.kind, "path": a.path, "sha256": a.sha256} for a in artifacts],
+    }
+    if as_json:
+        everything = results.rows(range(len(results.evaluations)))
+        errors = [evaluation.error for evaluation in results.evaluations]
+        rows = [{**entry, "error": error} for entry, error in zip(everything, errors, strict=True)]
+        print_json({**row, "spec": found.spec, "evaluations": rows})
+        return
+    for name, value in row.items():
+        if name != "artifacts" and value is not None:
+            print(f"{name:12} {value}")
+    print_table([{"artifact": a.kind, "path": a.path} for a in artifacts], empty="no artifacts yet")
+    for number, evaluation in enumerate(results.failed[:3]):
+        messages.print(f"failure {number + 1}: {evaluation.architecture_key[:12]} {evaluation.error}")
+
+
+def pareto(
+    job: JobId,
+    store: StoreUrl = Default,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the front into this file.")] = None,
+) -> None:
+    """Print the Pareto front of a job: what cannot be improved without giving something up."""
+    if as_json and as_csv:
+        raise stop("--json and --csv were both given; choose one", 2)
+    with open_store(store) as opened:
+        found, results = _load(opened, job)
+    if as_json:
+        print_json(results.rows(results.front))
+    elif as_csv:
+        print_csv(results.rows(results.front))
+    else:
+        print_table(front_rows(results), empty=_why_empty(results))
+    if plot is not None:
+        _draw(found, results, plot)
+
+
+def _draw(job: Job, results: Results, path: Path) -> None:
+    from nas.artifacts import write_atomically
+    from nas.plot import front_png
+
+    if path.suffix.lower() != ".png":
+        raise stop(f"--plot {path}: the picture is a PNG, so the file must end in .png", 2)
+    if not len(results.evaluations):
+        raise stop(f"job {job.id} has no evaluation yet, so there is nothing to draw", 1)
+    title = f"{job.name}: {results.front.size} of {len(results.evaluations)} architectures on the front"
+    picture = front_png(title, results.objectives, results.values, results.front, results.knee)
+    with bad_input():
+        write_atomically(path, picture)
+    messages.print(f"plot: {path}")
+
+
+def _why_empty(results: Results) -> str:
+    try:
+        results.pick("knee")
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _load(store: ResultStore, job_id: str) -> tuple[Job, Results]:
+    with bad_input():
+        job = store.job(job_id)
+        objectives = [Objective(**objective) for objective in job.spec["objectives"]]
+        return job, Results.of(objectives, store.evaluations(job.id))
+
+
+def _job_row(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "status": job.status.value,
+        "evaluated": job.evaluated,
+        "budget": job.spec.get("budget", {}).get("evaluations"),
+        "strategy": job.spec.get("strategy", {}).get("name"),
+        "created_at": job.created_at.isoformat(timespec="seconds"),
+        "finished_at": None if job.finished_at is None else job.finished_at.isoformat(timespec="seconds"),
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(jobs)
+    app.command()(show)
+    app.command()(pareto)

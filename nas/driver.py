@@ -1,0 +1,141 @@
+"""Runs a job from wherever it stands to its end: train the supernet, search, end."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nas.cluster import device_resource, local_cluster, ray
+from nas.evaluation.evaluator import RayEvaluator
+from nas.evaluation.subnet import EvaluationData
+from nas.evaluation.subnet_actor import SpaceSpec
+from nas.evaluation.timing_actor import describe_device
+from nas.jobspec.spec import JobSpec
+from nas.lease_owner import held
+from nas.problem import Problem
+from nas.progress import Progress
+from nas.results import Results
+from nas.search import Pace, Search
+from nas.supernet_training import trained_weights
+from storage.errors import LeaseLost
+from storage.records import Device, JobStatus, Lease
+from storage.store import ResultStore
+
+
+class JobFailed(RuntimeError):
+    """The job could be run and came to nothing; the message is its cause."""
+
+
+class Driver:
+    """The one process that runs a job.
+
+    Everything it needs to go on after a kill is in the store and, for the supernet, in the artifact folder.
+
+    Args:
+        store: the result store.
+        lease: the right to write for the job; given back or ended by `run`.
+        problem: what is searched.
+        folder: where the artifacts of the store's jobs lie.
+        progress: who is told where it stands.
+    """
+
+    def __init__(self, store: ResultStore, lease: Lease, problem: Problem, folder: Path, progress: Progress) -> None:
+        self._store = store
+        self._lease = lease
+        self._problem = problem
+        self._folder = folder / lease.job_id
+        self._progress = progress
+
+    @property
+    def _spec(self) -> JobSpec:
+        return self._problem.spec
+
+    def run(self) -> Results:
+        """Run the job to its end.
+
+        Raises:
+            JobFailed: every evaluation failed, or something broke; the job is FAILED with the cause.
+            LeaseLost: the job was cancelled or taken over; nothing was written after that.
+            KeyboardInterrupt: the job is QUEUED again and can be resumed.
+        """
+        try:
+            with held(self._store, self._lease):
+                self._work()
+                results = self._results()
+                if results.evaluations and len(results.failed) == len(results.evaluations):
+                    first = results.evaluations[0].error
+                    raise JobFailed(f"all {len(results.evaluations)} evaluations failed; the first: {first}")
+                self._store.finish(self._lease, JobStatus.SUCCEEDED)
+                return results
+        except LeaseLost:
+            raise
+        except KeyboardInterrupt:
+            self._store.finish(self._lease, JobStatus.QUEUED)
+            raise
+        except Exception as error:
+            cause = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
+            self._store.finish(self._lease, JobStatus.FAILED, cause)
+            raise JobFailed(cause) from error
+
+    def _results(self) -> Results:
+        return Results.of(self._spec.objectives, self._store.evaluations(self._lease.job_id))
+
+    def _work(self) -> None:
+        devices = self._timed_devices()
+        cpus = max(self._spec.execution.workers, os.cpu_count() or 1)
+        with local_cluster(cpus, list(devices)):
+            weights = self._weights()
+            self._search(weights, devices)
+
+    def _timed_devices(self) -> dict[str, dict[str, Any]]:
+        """The devices that some objective asks for."""
+        asked = {objective.metric for objective in self._spec.objectives}
+        return {name: dict(section) for name, section in self._spec.devices.items() if f"latency_ms@{name}" in asked}
+
+    def _weights(self) -> Mapping[str, NDArray[Any]] | None:
+        """The trained supernet's tensors; None when no accuracy is asked for."""
+        if self._problem.dataset is None:
+            return None
+        return trained_weights(self._store, self._lease, self._problem, self._folder, self._progress)
+
+    def _search(self, weights: Mapping[str, NDArray[Any]] | None, devices: Mapping[str, dict[str, Any]]) -> None:
+        spec, problem = self._spec, self._problem
+        data = None
+        if problem.dataset is not None and spec.supernet is not None:
+            data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples)
+        evaluator = RayEvaluator(
+            SpaceSpec(problem.space.name, problem.space.settings),
+            accuracy=spec.wants_accuracy,
+            weights=weights,
+            data=data,
+            devices=devices,
+            workers=spec.execution.workers,
+            timing_waits=spec.execution.timing_waits,
+        )
+        try:
+            Search(
+                store=self._store,
+                lease=self._lease,
+                space=problem.space,
+                strategy=problem.strategy(),
+                objectives=spec.objectives,
+                evaluator=evaluator,
+                pace=Pace(spec.budget.evaluations, spec.execution.batch, spec.execution.in_flight),
+                fingerprints=self._fingerprints(devices),
+                on_result=lambda count: self._progress.searching(count, spec.budget.evaluations),
+            ).run()
+        finally:
+            evaluator.close()
+
+    def _fingerprints(self, devices: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+        """Fingerprint of each metric's device, as seen from where the device is."""
+        describe = ray.remote(describe_device)
+        fingerprints = {}
+        for name, section in devices.items():
+            task = describe.options(num_cpus=0, resources={device_resource(name): 1})
+            fingerprint, description = ray.get(task.remote({"name": name, **section}))
+            self._store.add_device(Device(fingerprint, name, dict(description)))
+            fingerprints[f"latency_ms@{name}"] = fingerprint
+        return fingerprints

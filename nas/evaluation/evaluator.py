@@ -1,0 +1,182 @@
+"""Genotypes to metric values on Ray: subnets on evaluation actors, timings on one exclusive actor for each device."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.cluster import device_resource, ray
+from nas.evaluation.stage import Done, Stage
+from nas.evaluation.subnet import EvaluationData
+from nas.evaluation.subnet_actor import SpaceSpec, SubnetActor, SubnetReport
+from nas.evaluation.timing_actor import TimingActor
+from profilers.measurement import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One architecture to evaluate; `known` holds metrics that need no evaluation, measured by an earlier job."""
+
+    key: str
+    genotype: NDArray[np.int16]
+    known: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """What became of a request: its metrics, or why it failed. Failure is data, never an exception."""
+
+    key: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    measurements: dict[str, Measurement] = field(default_factory=dict)
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class Evaluator(Protocol):
+    """Takes requests and answers each exactly once, in whatever order they are done."""
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Queue requests."""
+
+    def wait(self) -> list[Evaluated]:
+        """Block until at least one request is answered; empty when none is outstanding."""
+
+    def close(self) -> None:
+        """Let go of all actors."""
+
+
+class RayEvaluator:
+    """The evaluator of a search on the connected Ray cluster.
+
+    Args:
+        space: the search space.
+        accuracy: whether accuracy is asked for.
+        weights: the supernet's tensors by name, or None for random ones when only timing is asked for.
+        data: what accuracy is evaluated on; needed when it is asked for.
+        devices: the `devices` section of a job, name to settings; each gives a metric `latency_ms@NAME`.
+        workers: number of evaluation actors.
+        timing_waits: whether a timing on the host waits until no evaluation actor is at work, so that neither
+            disturbs the other.
+    """
+
+    def __init__(
+        self,
+        space: SpaceSpec,
+        *,
+        accuracy: bool,
+        weights: Mapping[str, NDArray[np.float32]] | None,
+        data: EvaluationData | None,
+        devices: Mapping[str, Mapping[str, Any]],
+        workers: int,
+        timing_waits: bool = True,
+    ) -> None:
+        if accuracy and (data is None or weights is None):
+            raise ValueError("accuracy can only be evaluated with the weights of a supernet and a data set")
+        self._accuracy = accuracy
+        self._metrics = {f"latency_ms@{name}": name for name in devices}
+        shared = [ray.put(part) for part in (weights, data)]
+        subnet = ray.remote(SubnetActor)
+        self._subnets = Stage(
+            "evaluation",
+            lambda: subnet.options(num_cpus=1).remote(space, *shared),
+            workers,
+            method="evaluate",
+            returns=2,
+        )
+        self._timings = {name: _timing_stage(name, settings) for name, settings in devices.items()}
+        self._on_host = [self._timings[name] for name, settings in devices.items() if settings["kind"] == "host"]
+        self._timing_waits = timing_waits
+        self._open: dict[str, _Progress] = {}
+        self._done: list[Evaluated] = []
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Queue requests; one whose metrics are all known is answered at once."""
+        for request in requests:
+            timings = [metric for metric in self._metrics if metric not in request.known]
+            accuracy = self._accuracy and "accuracy" not in request.known
+            progress = _Progress(Evaluated(request.key, dict(request.known)), timings)
+            if timings or accuracy:
+                self._open[request.key] = progress
+                self._subnets.submit(request.key, request.genotype, accuracy, bool(timings))
+            else:
+                self._done.append(progress.result)
+
+    def wait(self) -> list[Evaluated]:
+        """Block until at least one request is answered; empty when none is outstanding."""
+        while self._open and not self._done:
+            self._dispatch()
+            stages = [self._subnets, *self._timings.values()]
+            owner = {reference: stage for stage in stages for reference in stage.references()}
+            ready, _ = ray.wait(list(owner), num_returns=1)
+            for reference in ready:
+                self._take(owner[reference], owner[reference].collect(reference))
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        """End all actors."""
+        for stage in (self._subnets, *self._timings.values()):
+            stage.stop()
+
+    def _dispatch(self) -> None:
+        """Start what may start; evaluations and timings on the host take turns, a whole queue at a time."""
+        timing = self._timing_waits and any(stage.busy for stage in self._on_host)
+        if not timing:
+            self._subnets.dispatch()
+        evaluating = self._timing_waits and (self._subnets.busy or self._subnets.queued > 0)
+        for stage in self._timings.values():
+            if not (evaluating and stage in self._on_host):
+                stage.dispatch()
+
+    def _take(self, stage: Stage, finished: list[Done]) -> None:
+        for done in finished:
+            progress = self._open[done.key]
+            if stage is not self._subnets:
+                progress.timed(f"latency_ms@{stage.name}", done.value if done.error is None else done.error)
+            elif done.error is not None:
+                progress.fail(done.error)
+            else:
+                progress.evaluated(done.value)
+                for metric in progress.waiting:
+                    self._timings[self._metrics[metric]].submit(done.key, done.rest[0])
+            if not progress.waiting:
+                self._done.append(self._open.pop(done.key).result)
+
+
+class _Progress:
+    """A request under way, and the timings that are still to come."""
+
+    def __init__(self, result: Evaluated, waiting: list[str]) -> None:
+        self.result = result
+        self.waiting = waiting
+
+    def evaluated(self, report: SubnetReport) -> None:
+        """Take in what the evaluation actor says."""
+        self.result.metrics.update(report.metrics)
+        self.result.seconds += report.seconds
+        if report.error is not None:
+            self.fail(report.error)
+
+    def timed(self, metric: str, measured: Measurement | str) -> None:
+        """Take in a timing, or the reason why there is none."""
+        self.waiting.remove(metric)
+        if isinstance(measured, str):
+            self.result.error = f"{metric}: {measured}"
+        else:
+            self.result.metrics[metric] = measured.median_ms
+            self.result.measurements[metric] = measured
+            self.result.seconds += float(np.sum(measured.samples_ms)) / 1e3
+
+    def fail(self, reason: str) -> None:
+        """Give up what has not begun."""
+        self.result.error = reason
+        self.waiting.clear()
+
+
+def _timing_stage(name: str, settings: Mapping[str, Any]) -> Stage:
+    actor = ray.remote(TimingActor)
+    options = actor.options(num_cpus=0, resources={device_resource(name): 1})
+    return Stage(name, lambda: options.remote({"name": name, **settings}), 1, method="time")

@@ -1,0 +1,30 @@
+"""How a running job tells where it is."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """What a driver reports; a terminal, a log or nobody listens."""
+
+    def training(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """`epoch` of `epochs` of the supernet's training are done."""
+
+    def searching(self, evaluations: int, budget: int) -> None:
+        """`evaluations` of `budget` are stored."""
+
+    def say(self, message: str) -> None:
+        """Something that a user should know."""
+
+
+class Silent:
+    """Nobody listens."""
+
+    def training(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def searching(self, evaluations: int, budget: int) -> None:
+        """Nothing."""
+
+    def say(self, message: str) -> None:
+        """Nothing."""

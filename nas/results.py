@@ -1,0 +1,116 @@
+"""What a job has found: its evaluations as arrays, its front, and the point that a user picks on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.front import front, hypervolume, knee, nearest, normalise, usable
+from nas.objectives import Objective, losses, violations
+from storage.records import Evaluation
+
+
+class NothingFound(ValueError):
+    """A job has no evaluation that could be picked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Evaluations of a job seen through its objectives.
+
+    Attributes:
+        objectives: the m objectives.
+        evaluations: the n evaluations, in the order in which they were stored.
+        values: (n, m) metric values, NaN where an evaluation failed.
+        losses: (n, m), to be minimised.
+        violations: (n,), 0 where all bounds hold.
+        front: (k,) indices of the feasible evaluations that no other dominates, by the first objective.
+    """
+
+    objectives: Sequence[Objective]
+    evaluations: Sequence[Evaluation]
+    values: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    violations: NDArray[np.float64]
+    front: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, objectives: Sequence[Objective], evaluations: Sequence[Evaluation]) -> "Results":
+        """See the evaluations through the objectives."""
+        rows = [[np.nan if e.error else e.metrics.get(o.metric, np.nan) for o in objectives] for e in evaluations]
+        values = np.array(rows, np.float64).reshape(len(evaluations), len(objectives))
+        metrics = {objective.metric: values[:, i] for i, objective in enumerate(objectives)}
+        lost, broken = losses(objectives, metrics), violations(objectives, metrics)
+        return cls(objectives, evaluations, values, lost, broken, front(lost, broken))
+
+    @property
+    def failed(self) -> list[Evaluation]:
+        """Evaluations that gave no complete result."""
+        return [e for e, good in zip(self.evaluations, usable(self.losses), strict=True) if not good]
+
+    @property
+    def knee(self) -> int | None:
+        """Index of the balanced choice on the front; None when the front is empty."""
+        return knee(self.losses, self.violations)
+
+    @property
+    def hypervolume(self) -> float:
+        """Share of the box between the best and the worst values of this job that its front dominates."""
+        if not self.front.size:
+            return 0.0
+        scaled = normalise(self.losses)
+        return hypervolume(scaled[self.front], np.full(len(self.objectives), 1.0 + 1e-9))
+
+    def rows(self, indices: Sequence[int] | NDArray[np.intp]) -> list[dict[str, Any]]:
+        """Key, every metric and genotype of some evaluations, as plain values."""
+        chosen = [self.evaluations[index] for index in indices]
+        return [{"key": e.architecture_key, **self._metrics(e), "genotype": e.genotype} for e in chosen]
+
+    def pick(self, how: str) -> Evaluation:
+        """The evaluation that `how` names: `knee`, `best:METRIC`, or the beginning of an architecture's key.
+
+        Raises:
+            NothingFound: no evaluation meets the bounds; the message names the nearest.
+            ValueError: `how` is none of these, names an unknown metric or key, or a key that is ambiguous.
+        """
+        if how == "knee" or how.startswith("best:"):
+            if not self.front.size:
+                raise NothingFound(self._why_no_front())
+            index = self.knee if how == "knee" else self._best(how.removeprefix("best:"))
+            assert index is not None
+            return self.evaluations[index]
+        found = [e for e in self.evaluations if len(how) >= 4 and e.architecture_key.startswith(how.lower())]
+        if len(found) != 1:
+            raise ValueError(
+                f"pick {how!r} is {'ambiguous' if found else 'not known'}; allowed: knee, best:METRIC with one of "
+                f"{', '.join(o.metric for o in self.objectives)}, or at least 4 digits of the key of one architecture"
+            )
+        if found[0].error:
+            raise NothingFound(f"the evaluation of {found[0].architecture_key} failed: {found[0].error}")
+        return found[0]
+
+    def _best(self, metric: str) -> int:
+        names = [objective.metric for objective in self.objectives]
+        if metric not in names:
+            raise ValueError(f"pick 'best:{metric}': {metric!r} is not an objective; known: {', '.join(names)}")
+        return int(self.front[self.losses[self.front, names.index(metric)].argmin()])
+
+    def _why_no_front(self) -> str:
+        if not len(self.evaluations):
+            return "the job has no evaluation yet"
+        index = nearest(self.losses, self.violations)
+        if index is None:
+            return f"all {len(self.evaluations)} evaluations failed; the first: {self.evaluations[0].error}"
+        near = self.evaluations[index]
+        told = ", ".join(f"{o.metric} {near.metrics[o.metric]:.6g}" for o in self.objectives)
+        return (
+            f"none of {len(self.evaluations)} architectures meets the bounds; "
+            f"the nearest, {near.architecture_key[:12]}, has {told}"
+        )
+
+    def _metrics(self, evaluation: Evaluation) -> dict[str, float]:
+        first = [objective.metric for objective in self.objectives]
+        rest = sorted(set(evaluation.metrics) - set(first))
+        return {name: evaluation.metrics.get(name, float("nan")) for name in (*first, *rest)}

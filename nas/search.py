@@ -1,0 +1,176 @@
+"""The search loop: the strategy proposes, the evaluator answers, the store remembers, the strategy is told."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from nas.evaluation.evaluator import Evaluated, Evaluator, Request
+from nas.objectives import Objective, losses, violations
+from nas.strategies.base import Strategy
+from search_spaces.genotypes import Population
+from search_spaces.identity import graph_hash
+from search_spaces.space import SearchSpace
+from storage.records import Architecture, Lease, Measurement, Outcome
+from storage.store import ResultStore
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is asked for and when.
+
+    Batch k is asked for exactly when batch k - `in_flight` has been told, so what a strategy knows when it
+    proposes does not depend on how long anything took.
+
+    Attributes:
+        evaluations: distinct architectures to evaluate in all.
+        batch: proposals asked for at once.
+        in_flight: batches that may be outstanding.
+    """
+
+    evaluations: int
+    batch: int
+    in_flight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Proposals that belong together, (n, d) and the key of each."""
+
+    genotypes: Population
+    keys: list[str]
+
+
+@dataclass(slots=True)
+class Search:
+    """One search, new or continued: both are the same loop.
+
+    What the store has of the job is the history: recorded proposals are replayed instead of asked for, and
+    recorded evaluations are told instead of made. So a search that was killed at any moment goes on as if it
+    had not been.
+
+    Args:
+        store: where results go and come from.
+        lease: the right to write for the job.
+        space: what is searched.
+        strategy: what proposes; fresh.
+        objectives: what is wanted.
+        evaluator: what answers.
+        pace: how much is asked for and when.
+        fingerprints: the device fingerprint of each measured metric, to find what other jobs measured.
+        on_result: called with the number of evaluations so far, when some were stored.
+    """
+
+    store: ResultStore
+    lease: Lease
+    space: SearchSpace
+    strategy: Strategy[Any]
+    objectives: Sequence[Objective]
+    evaluator: Evaluator
+    pace: Pace
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    on_result: Callable[[int], None] = lambda count: None
+    _costs: dict[str, dict[str, float]] = field(default_factory=dict, init=False)  # of everything proposed
+    _submitted: set[str] = field(default_factory=set, init=False)
+    _results: dict[str, dict[str, float]] = field(default_factory=dict, init=False)  # empty where failed
+    _batches: int = field(default=0, init=False)
+
+    def run(self) -> None:
+        """Search until the budget is spent or the strategy has nothing new to propose."""
+        for evaluation in self.store.evaluations(self.lease.job_id):
+            self._results[evaluation.architecture_key] = {} if evaluation.error else evaluation.metrics
+        self._submitted.update(self._results)
+        self.on_result(len(self._results))
+        recorded = deque(self._recorded())
+        outstanding: deque[_Batch] = deque()
+        while True:
+            while len(outstanding) < self.pace.in_flight:
+                batch = self._replay(recorded.popleft()) if recorded else self._ask()
+                if batch is None:
+                    break
+                self._submit(batch)
+                outstanding.append(batch)
+            if not outstanding:
+                return
+            while not self._results.keys() >= set(outstanding[0].keys):
+                self._remember(self.evaluator.wait())
+            self._tell(outstanding.popleft())
+
+    def _recorded(self) -> Iterator[Population]:
+        proposals = self.store.proposals(self.lease.job_id)
+        for _, batch in groupby(proposals, key=lambda proposal: proposal.batch):
+            yield np.stack([self.space.genotype(proposal.genotype) for proposal in batch])
+
+    def _replay(self, genotypes: Population) -> _Batch:
+        self.strategy.replay(genotypes)
+        return self._identify(genotypes)
+
+    def _ask(self) -> _Batch | None:
+        """The next new batch, recorded before anybody works on it; None when there is nothing more to do."""
+        left = self.pace.evaluations - len(self._costs)
+        if left <= 0:
+            return None
+        genotypes = self.strategy.ask(min(self.pace.batch, left))
+        if not len(genotypes):
+            return None
+        batch = self._identify(genotypes)
+        architectures = [
+            Architecture(key, self.space.name, dict(self.space.choices(row)), self._costs[key])
+            for key, row in zip(batch.keys, genotypes, strict=True)
+        ]
+        self.store.add_proposals(self.lease, self._batches - 1, architectures)
+        return batch
+
+    def _identify(self, genotypes: Population) -> _Batch:
+        """Two genotypes that build the same network have the same key, and are evaluated once."""
+        keys = [graph_hash(self.space.graph(row)) for row in genotypes]
+        costs = self.space.costs(genotypes)
+        for row, key in enumerate(keys):
+            self._costs[key] = {name: float(column[row]) for name, column in costs.items()}
+        self._batches += 1
+        return _Batch(genotypes, keys)
+
+    def _submit(self, batch: _Batch) -> None:
+        """Have evaluated what is neither known nor under way; what other jobs measured is not measured again."""
+        new = {key: row for key, row in zip(batch.keys, batch.genotypes, strict=True) if key not in self._submitted}
+        self._submitted.update(new)
+        known: dict[str, dict[str, float]] = {key: {} for key in new}
+        for metric, fingerprint in self.fingerprints.items():
+            for key, measurement in self.store.measurements(new, fingerprint, metric).items():
+                known[key][metric] = measurement.value
+        self.evaluator.submit([Request(key, row, known[key]) for key, row in new.items()])
+
+    def _remember(self, answers: Sequence[Evaluated]) -> None:
+        """Store what came back; only then may the strategy hear of it."""
+        self.store.add_measurements(self.lease, [row for answer in answers for row in self._measured(answer)])
+        outcomes = [
+            Outcome(answer.key, {**self._costs[answer.key], **answer.metrics}, answer.error, answer.seconds)
+            for answer in answers
+        ]
+        self.store.add_evaluations(self.lease, outcomes)
+        for outcome in outcomes:
+            self._results[outcome.architecture_key] = {} if outcome.error else dict(outcome.metrics)
+        self.on_result(len(self._results))
+
+    def _measured(self, answer: Evaluated) -> Iterator[Measurement]:
+        for metric, measured in answer.measurements.items():
+            yield Measurement(
+                answer.key,
+                measured.fingerprint,
+                metric,
+                measured.median_ms,
+                measured.device,
+                measured.summary(),
+                measured.samples_ms.tolist(),
+            )
+
+    def _tell(self, batch: _Batch) -> None:
+        """Tell a whole batch, in the order of proposing; a failed evaluation is NaN."""
+        metrics = {
+            objective.metric: np.array([self._results[key].get(objective.metric, np.nan) for key in batch.keys])
+            for objective in self.objectives
+        }
+        self.strategy.tell(batch.genotypes, losses(self.objectives, metrics), violations(self.objectives, metrics))
