@@ -17,7 +17,7 @@ import pytest
 from profilers.device import Device, Fact
 from profilers.device_lock import device_lock, lock_path, run_directory
 from profilers.errors import DeviceRefused, ModelRefused, ProfilingFailed
-from profilers.host import HostDevice
+from profilers.host import HostDevice, usable_cores
 from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
 from profilers.timing import TimingRule
@@ -30,7 +30,7 @@ SMALL = onnx_models.conv_net(layers=1, channels=4)
 PARENT = """
 import sys
 from pathlib import Path
-from profilers.host import HostDevice
+from profilers.host import HostDevice, usable_cores
 from profilers.host_profiler import HostProfiler
 profiler = HostProfiler(directory=Path(sys.argv[3]))
 profiler.profile(Path(sys.argv[1]).read_bytes(), HostDevice())
@@ -238,3 +238,33 @@ def test_summary_is_json(profiler: HostProfiler) -> None:
     """A measurement without its samples goes into JSON as it is."""
     summary = profiler.profile(SMALL, DEVICE).summary()
     assert json.loads(json.dumps(summary)) == summary
+
+
+def test_axes_without_sizes(profiler: HostProfiler) -> None:
+    """A batch axis without a name and a named length are both fixed before the model runs."""
+    model = onnx_models.relu([None, "length"])
+    assert profiler.profile(model, HostDevice(batch=3), dimensions={"length": 7}).runs == 10
+    with pytest.raises(ModelRefused, match="axis 1 of input 'x', 'length', has no size"):
+        profiler.profile(model, DEVICE)
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="the host has one core")
+def test_threads_reach_onnxruntime(profiler: HostProfiler) -> None:
+    """The worker has one thread more while a session with two threads runs."""
+    profiler.profile(SMALL, DEVICE)
+    process = psutil.Process(profiler.worker_pid)
+    quiet = process.num_threads()
+    most = quiet
+
+    def watched() -> bool:
+        nonlocal most
+        most = max(most, process.num_threads())
+        return most > quiet or done.is_set()
+
+    done = threading.Event()
+    watcher = threading.Thread(target=wait_until, args=(watched,))
+    watcher.start()
+    profiler.profile(onnx_models.conv_net(layers=8, channels=64), HostDevice(threads=2))
+    done.set()
+    watcher.join()
+    assert most == quiet + 1
