@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - a name that says what happened needs no suffix
 """What can go wrong with a store, in plain words.
 
     StoreError

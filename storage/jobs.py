@@ -35,11 +35,12 @@ def create(connection: Connection, name: str, spec: Mapping[str, Any], now: date
         "status": JobStatus.QUEUED,
         "created_at": now,
     }
-    while True:
-        job_id = f"{_slug(name)}-{random_id(6)}"
-        added = insert(connection, JobRow).values(id=job_id, **values).on_conflict_do_nothing()
-        if connection.execute(added).rowcount == 1:
-            return job_id
+    job_id: str | None = None
+    while job_id is None:
+        statement = insert(connection, JobRow).values(id=f"{_slug(name)}-{random_id(6)}", **values)
+        added = statement.on_conflict_do_nothing().returning(JobRow.id)
+        job_id = connection.execute(added).scalar()
+    return job_id
 
 
 def get(connection: Connection, job_id: str, store: str) -> Job:
