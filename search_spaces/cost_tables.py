@@ -13,7 +13,7 @@ from search_spaces.cost_discovery import Buildable, Dependencies, Evidence, Rows
 from search_spaces.cost_plan import TooMany, plan
 from search_spaces.costs import ADDITIVE, METRICS, costs
 
-VERIFIED = 128
+VERIFIED = 256
 """Fresh random genotypes whose node costs must all be those of the tables before these are used."""
 
 

@@ -177,7 +177,7 @@ class _Reader:
         return self.values[name]
 
     def _initializer(self, tensor: TensorProto, op: str, place: int) -> Value:
-        data = numpy_helper.to_array(tensor)
+        data = numpy_helper.to_array(tensor).copy()  # the file's memory is read-only
         written = tensor.doc_string
         role = next((role for role in ROLES.values() if role == written), None)
         if role is None and written != CONSTANT and data.size > 1:
@@ -225,7 +225,7 @@ def _shape(info: ValueInfoProto) -> tuple[Shape, str]:
 def _constant(node: NodeProto) -> NDArray[np.generic]:
     attribute = node.attribute[0]
     if attribute.name == "value":
-        return numpy_helper.to_array(attribute.t)
+        return numpy_helper.to_array(attribute.t).copy()
     dtype = {"value_int": np.int64, "value_ints": np.int64, "value_float": np.float32, "value_floats": np.float32}
     if attribute.name not in dtype:
         raise ValueError(f"constant {node.output[0]!r} holds {attribute.name!r}, which is not read")

@@ -1,0 +1,168 @@
+"""Compiled costs equal those of every graph, on spaces that make it hard as well."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from search_spaces import cost_plan, layers
+from search_spaces.cost_tables import CostTables
+from search_spaces.costs import METRICS, costs
+from search_spaces.decision import Condition, Decision
+from search_spaces.graph import Graph, Value
+from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.space import Pick, SearchSpace
+
+OPERATIONS = ("none", "skip", "conv1", "conv3", "pool")
+
+
+class Cell(SearchSpace):
+    """NAS-Bench-201's cell: 6 edges, 5 operations; what is alive depends on all edges at once."""
+
+    name = "cell"
+
+    def __init__(self, cells: int = 1) -> None:
+        self.cells = cells
+        super().__init__(tuple(Decision(f"edge{i}", OPERATIONS) for i in range(6)), {"cells": cells})
+
+    def assemble(self, pick: Pick) -> Graph:
+        """Cells between a stem and a classifier."""
+        g = Graph("cell")
+        x = layers.conv_norm(g, g.input("image", (1, 3, 8, 8)), "stem", 4, 3)
+        for cell in range(self.cells):
+            nodes = [x]
+            for target, edges in enumerate(((0,), (1, 2), (3, 4, 5)), 1):
+                terms = [
+                    self._edge(g, nodes[source], f"cell{cell}.edge{edge}", pick(f"edge{edge}"))
+                    for source, edge in enumerate(edges)
+                ]
+                total = terms[0]
+                for index, term in enumerate(terms[1:]):
+                    total = g.add("Add", total, term, name=f"cell{cell}.node{target}.{index}")
+                nodes.append(total)
+            x = g.add("Add", x, nodes[-1], name=f"cell{cell}.out")
+        g.output(layers.linear(g, layers.global_pool(g, x, "pool"), "logits", 2))
+        return g
+
+    @staticmethod
+    def _edge(g: Graph, x: Value, name: str, operation: str) -> Value:
+        if operation == "none":
+            return g.constant(name, np.zeros(x.shape, np.float32))
+        if operation == "skip":
+            return x
+        if operation == "pool":
+            return g.add("AveragePool", x, name=name, kernel_shape=[3, 3], pads=[1] * 4)
+        return layers.conv_norm(g, x, name, 4, int(operation[-1]))
+
+
+class Entangled(SearchSpace):
+    """Widths that follow from products of decisions, a rare combination that matters, and nested conditions."""
+
+    name = "entangled"
+
+    def __init__(self) -> None:
+        deep = (Condition("depth", (2, 3)),)
+        super().__init__(
+            (
+                Decision("extra", (False, True), (Condition("kind", ("wide",)),)),
+                Decision("kind", ("narrow", "wide"), deep),
+                Decision("depth", (1, 2, 3)),
+                *[Decision(f"width{i}", (1, 2, 3, 4)) for i in range(4)],
+                Decision("useless", tuple(range(5))),
+            ),
+            {},
+        )
+
+    def assemble(self, pick: Pick) -> Graph:
+        """A few layers whose sizes depend on several decisions at once."""
+        g = Graph("entangled")
+        x = g.input("image", (1, 3, 8, 8))
+        pick("useless")
+        x = layers.conv(g, x, "first", pick("width0") * pick("width1"))
+        if pick("depth") > 1:
+            wide = pick("kind") == "wide"
+            x = layers.conv(g, x, "second", pick("width2") * (2 if wide else 1))
+            if wide and pick("extra"):
+                x = g.add("Relu", x, name="extra")
+        if pick("depth") == 3 and pick("width0") == 4 and pick("width3") == 4 and pick("width2") == 4:
+            x = layers.conv(g, x, "rare", 9, 3)
+        g.output(layers.conv(g, x, "last", pick("width3")))
+        return g
+
+
+SPACES: dict[str, Callable[[], SearchSpace]] = {
+    "mobilenet": lambda: MobileNetV3(classes=10, channels=1, resolutions=(8, 12, 16), stem_stride=1),
+    "entangled": Entangled,
+}
+
+
+@pytest.mark.parametrize("make", SPACES.values(), ids=SPACES.keys())
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equal_to_every_graph(make: Callable[[], SearchSpace], seed: int) -> None:
+    """All metrics compile, and equal those of 400 graphs that were not used for it."""
+    space = make()
+    tables = CostTables(space, seed)
+    assert tables.compiled == METRICS
+    assert not tables.uncompiled_nodes
+    population = space.sample(400, np.random.default_rng(1000 + seed))
+    found = tables.costs(population)
+    for place, row in enumerate(population):
+        assert {metric: found[metric][place] for metric in METRICS} == costs(space.graph(row))
+
+
+def test_all_of_a_small_space() -> None:
+    """Every one of the genotypes of the entangled space, the rare combination included."""
+    space = Entangled()
+    population = space.enumerate()
+    found = space.costs(population)
+    for place in range(0, len(population), 7):
+        assert {metric: found[metric][place] for metric in METRICS} == costs(space.graph(population[place]))
+    rare = space.genotype(
+        {"depth": 3, "kind": "narrow", "width0": 4, "width1": 1, "width2": 4, "width3": 4, "useless": 0}
+    )
+    assert {metric: found[0] for metric, found in space.costs(rare[None]).items()} == costs(space.graph(rare))
+
+
+def test_what_does_not_compile_is_still_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a node depends on too much, it is named and every graph is assembled."""
+    monkeypatch.setattr(cost_plan, "MOST_GRAPHS", 500)
+    space = Cell()
+    tables = CostTables(space)
+    assert "peak_activation_bytes" in tables.uncompiled_nodes
+    assert set(tables.compiled) | set(tables.uncompiled_nodes) == set(METRICS)
+    assert all(tables.uncompiled_nodes.values())
+    population = space.sample(60, np.random.default_rng(0))
+    population[10:20] = population[:10]
+    found = tables.costs(population)
+    for place, row in enumerate(population):
+        assert {metric: found[metric][place] for metric in METRICS} == costs(space.graph(row))
+
+
+def test_genotypes_that_are_not_canonical() -> None:
+    """Inactive decisions do not count."""
+    space = Entangled()
+    population = np.zeros((2, 8), np.int16)
+    population[1, 0] = 1
+    assert all(found[0] == found[1] for found in space.costs(population).values())
+    with pytest.raises(ValueError, match="option index 5"):
+        space.costs(population + np.int16(5))
+
+
+def test_empty_population() -> None:
+    """No rows, no costs."""
+    assert all(found.shape == (0,) for found in Entangled().costs(np.zeros((0, 8), np.int16)).values())
+
+
+def test_largest_and_smallest() -> None:
+    """Numbers by value, names by MACs; canonical."""
+    space = MobileNetV3()
+    assert (space.largest() == space.cardinalities - 1).all()
+    assert not space.smallest().any()
+    cell = Cell()
+    assert set(cell.choices(cell.largest()).values()) == {"conv3"}
+    macs = cell.costs(np.stack([cell.largest(), cell.smallest(), *cell.sample(50, np.random.default_rng(0))]))["macs"]
+    assert macs[0] == macs.max()
+    assert macs[1] == macs.min()
+    entangled = Entangled()
+    assert entangled.choices(entangled.largest())["kind"] == "wide"
+    assert (entangled.canonical(entangled.smallest()[None])[0] == entangled.smallest()).all()
