@@ -1,15 +1,20 @@
 """The Ray cluster that a search runs on: a local one on loopback, started and ended with the search."""
 
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 # Ray reads these when it is imported, so everybody here takes `ray` from this module. The first makes a local cluster
 # listen on loopback only (its name speaks of other systems, its effect is general); the second keeps ray from
-# reporting usage; the third is the coming default.
+# reporting usage; the third is the coming default. The token is known to this process and those that it starts alone;
+# left to itself, ray writes one where other users can read it.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 import ray as ray
 

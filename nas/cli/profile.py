@@ -34,9 +34,9 @@ def profile(
             raise ModelRefused(f"{model} has {model.stat().st_size} bytes; allowed: at most {limits.model_bytes}")
         content = model.read_bytes()
     try:
-        with bad_input(), open_profiler(device, limits=limits) as profiler:
+        with open_profiler(device, limits=limits) as profiler:
             measured = profiler.profile(content, device)
-    except ProfilingFailed as error:  # the model was given by the user, so what it does is bad input too
+    except (ModelRefused, ProfilingFailed) as error:  # the user gave the model, so what it does is bad input too
         raise stop(f"{model}: {error}", 2) from error
     summary = measured.summary()
     if as_json:
