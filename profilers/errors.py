@@ -20,7 +20,7 @@ cpu_time    more processor time than the limit was used
 wall_clock  the measurement did not end in time
 queue       the device stayed busy for longer than one is willing to wait
 crash       the process that ran the model died
-start       the process that runs models did not start
+start       the process that runs models did not start, or died before it saw the model
 protocol    the process that ran the model answered nonsense
 """
 

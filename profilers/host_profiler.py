@@ -97,18 +97,30 @@ class HostProfiler:
         """Give the model to the worker; a worker whose model failed is not used again."""
         if self._closed:
             raise ValueError("the profiler is closed; open a new one")
-        if self._worker and not self._worker.alive():
-            self._drop()
-        if self._worker is None:
-            self._worker = WorkerProcess()
         try:
-            answer = self._worker.ask(request, model_bytes, self._limits, 8 * self._rule.max_runs)
+            worker = self._begin(request, model_bytes)
+            answer = worker.finish(self._limits, 8 * self._rule.max_runs)
         except BaseException:
             self._drop()
             raise
         if answer.header.get("event") not in ("measured", "refused"):
             self._drop()
         return answer
+
+    def _begin(self, request: Mapping[str, object], model_bytes: bytes) -> WorkerProcess:
+        """Start the model on the worker, or on a fresh one when that one died while it was idle."""
+        if self._worker is not None:
+            try:
+                self._worker.begin(request, model_bytes, self._limits)
+            except ProfilingFailed as error:
+                if error.reason != "start":
+                    raise
+                self._drop()
+            else:
+                return self._worker
+        self._worker = WorkerProcess()
+        self._worker.begin(request, model_bytes, self._limits)
+        return self._worker
 
     def _drop(self) -> None:
         """Kill the worker; the next model gets a fresh one."""

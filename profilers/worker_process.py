@@ -72,53 +72,60 @@ class WorkerProcess:
         """Process id."""
         return self._process.pid
 
-    def alive(self) -> bool:
-        """Say whether the process still runs."""
-        return self._process.poll() is None
+    def begin(self, header: Mapping[str, object], model_bytes: bytes, limits: Limits) -> None:
+        """Give the worker a model, and wait until it has the device for itself.
 
-    def ask(self, header: Mapping[str, object], model_bytes: bytes, limits: Limits, max_payload_bytes: int) -> Frame:
-        """Have one model measured.
-
-        Whatever this raises, the worker is in an unknown state and must be killed.
+        Whatever this or `finish` raises, the worker is in an unknown state and must be killed.
 
         Args:
             header: the request, see `profilers.worker`, but for the size of the model.
             model_bytes: the model.
-            limits: wall-clock time and time in the queue; the worker sees to the others itself.
+            limits: the time in the queue is seen to here.
+
+        Raises:
+            ProfilingFailed: the reason is start when the worker is gone, which the model, not touched yet, has
+                not done; or queue, or protocol.
+        """
+        if os.fstat(self._model.fileno()).st_size > len(model_bytes) + _SPARE_BYTES:
+            self._model.truncate(len(model_bytes))
+        self._model.seek(0)
+        self._model.write(model_bytes)
+        header = {**header, "model_bytes": len(model_bytes)}
+        try:
+            frames.send(self._in.fileno(), header, deadline=time.monotonic() + limits.wall_s)
+            started = frames.receive(self._out.fileno(), 0, time.monotonic() + limits.queue_s)
+        except FrameTimeoutError:
+            message = f"the device was busy with other measurements for {limits.queue_s:g} s"
+            raise ProfilingFailed(message, "queue") from None
+        except FrameError as error:
+            raise self._nonsense(error) from None
+        except FrameClosedError:
+            raise ProfilingFailed(f"the process that runs models is gone: {self._death()}", "start") from None
+        if started.header.get("event") != "started":
+            raise self._nonsense(f"started is expected (got {started.header!r:.80})")
+
+    def finish(self, limits: Limits, max_payload_bytes: int) -> Frame:
+        """Wait for what came of the model.
+
+        Args:
+            limits: the wall-clock time is seen to here; the worker itself sees to the others.
             max_payload_bytes: the longest answer.
 
         Returns:
             The answer: measured, refused or failed.
 
         Raises:
-            ProfilingFailed: no answer; the reason is wall_clock, queue, cpu_time, crash or protocol.
+            ProfilingFailed: no answer; the reason is wall_clock, cpu_time, memory, crash or protocol.
         """
         try:
-            if os.fstat(self._model.fileno()).st_size > len(model_bytes) + _SPARE_BYTES:
-                self._model.truncate(len(model_bytes))
-            self._model.seek(0)
-            self._model.write(model_bytes)
-            header = {**header, "model_bytes": len(model_bytes)}
-            frames.send(self._in.fileno(), header, deadline=time.monotonic() + limits.wall_s)
-            self._wait_for_device(limits)
             return frames.receive(self._out.fileno(), max_payload_bytes, time.monotonic() + limits.wall_s)
         except FrameTimeoutError:
             message = f"the measurement did not end within {limits.wall_s:g} s"
             raise ProfilingFailed(message, "wall_clock") from None
         except FrameError as error:
-            raise ProfilingFailed(f"the process that ran the model answered nonsense: {error}", "protocol") from None
+            raise self._nonsense(error) from None
         except FrameClosedError:
             raise self._crash(limits) from None
-
-    def _wait_for_device(self, limits: Limits) -> None:
-        """Wait until the worker has the device for itself."""
-        try:
-            started = frames.receive(self._out.fileno(), 0, time.monotonic() + limits.queue_s)
-        except FrameTimeoutError:
-            message = f"the device was busy with other measurements for {limits.queue_s:g} s"
-            raise ProfilingFailed(message, "queue") from None
-        if started.header.get("event") != "started":
-            raise FrameError(f"started is expected (got {started.header!r:.80})")
 
     def close(self) -> None:
         """End the process: politely, then by force."""
@@ -135,6 +142,10 @@ class WorkerProcess:
         """End the process at once."""
         self._process.kill()
         self.close()
+
+    def _nonsense(self, what: object) -> ProfilingFailed:
+        """Say that the answer makes no sense."""
+        return ProfilingFailed(f"the process that ran the model answered nonsense: {what}", "protocol")
 
     def _crash(self, limits: Limits) -> ProfilingFailed:
         """Say how the process died in the middle of a model."""

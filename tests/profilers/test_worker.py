@@ -101,7 +101,6 @@ def test_worker_killed_between_models(profiler: HostProfiler) -> None:
     pid = profiler.worker_pid
     assert pid
     os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: gone(pid))
     profiler.profile(SMALL, DEVICE)
     assert profiler.worker_pid != pid
 
