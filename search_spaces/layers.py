@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from search_spaces.graph import Graph, Value
+from search_spaces.graph import Graph, Role, Value
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
@@ -28,9 +28,10 @@ def conv(
     groups: int = 1,
     bias: bool = False,
     dilation: int = 1,
+    role: Role = "weight",
 ) -> Value:
     """Two-dimensional convolution, padded so that stride 1 keeps the size: (1, C, H, W) -> (1, channels, H', W')."""
-    weight = g.parameter(f"{name}.weight", (channels, x.shape[1] // groups, kernel, kernel))
+    weight = g.parameter(f"{name}.weight", (channels, x.shape[1] // groups, kernel, kernel), role)
     offset = g.parameter(f"{name}.bias", (channels,), "bias") if bias else None
     pad = dilation * (kernel - 1) // 2
     inputs = (x, weight) if offset is None else (x, weight, offset)
@@ -128,10 +129,11 @@ def conv_norm(
     stride: int = 1,
     groups: int = 1,
     act: str | None = None,
+    epsilon: float = 1e-5,
 ) -> Value:
     """Convolution without bias, batch normalisation and, if `act` names one, an activation."""
     x = conv(g, x, f"{name}.conv", channels, kernel, stride=stride, groups=groups)
-    x = batch_norm(g, x, f"{name}.bn")
+    x = batch_norm(g, x, f"{name}.bn", epsilon=epsilon)
     return x if act is None else activation(g, x, f"{name}.act", act)
 
 

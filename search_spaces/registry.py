@@ -1,6 +1,12 @@
 """The search spaces by name."""
 
 from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.resnet50 import ResNet50
+from search_spaces.scaled import Scaled
 from search_spaces.space import SearchSpace
+from search_spaces.transformer_lm import TransformerLM
+from search_spaces.vision_transformer import VisionTransformer
 
-SPACES: dict[str, type[SearchSpace]] = {space.name: space for space in (MobileNetV3,)}
+SPACES: dict[str, type[SearchSpace]] = {
+    space.name: space for space in (MobileNetV3, ResNet50, Scaled, TransformerLM, VisionTransformer)
+}

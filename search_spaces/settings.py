@@ -80,6 +80,25 @@ def check_distinct(settings: Mapping[str, Any], *names: str) -> None:
             raise ValueError(f"{name} must name each option once, got {items}")
 
 
+def check_head_dim(settings: Mapping[str, Any]) -> set[int]:
+    """Refuse `heads` that do not divide one of the `widths` where `head_dim` is None; returns the features of a head.
+
+    Raises:
+        ValueError: as the module says.
+    """
+    if settings["head_dim"] is not None:
+        check_whole(settings, "head_dim")
+        return {settings["head_dim"]}
+    for width in settings["widths"]:
+        for heads in settings["heads"]:
+            if width % heads:
+                raise ValueError(
+                    f"heads must divide every width where head_dim is null, got {heads} heads and a width of {width}; "
+                    "choose others or give head_dim, the features of a head"
+                )
+    return {width // heads for width in settings["widths"] for heads in settings["heads"]}
+
+
 def _items(settings: Mapping[str, Any], name: str, length: int | None = None) -> Sequence[Any]:
     value = settings[name]
     if not isinstance(value, list) or not value:

@@ -36,6 +36,36 @@ SMALL: dict[str, dict[str, Any]] = {
         "final_width": 32,
         "feature_width": 32,
     },
+    "resnet50": {
+        "classes": 10,
+        "resolutions": [32, 40, 47],
+        "widths": [32, 64],
+        "base_depths": [1, 2],
+        "depths": [0, 1],
+        "stem_width": 64,
+    },
+    "scaled": {"classes": 10, "depths": [0.25, 0.5, 0.75], "widths": [0.25, 0.5], "resolutions": [32, 40]},
+    "transformer_lm": {
+        "vocabulary": 11,
+        "length": 16,
+        "depths": [1, 2, 3],
+        "widths": [16, 24],
+        "heads": [1, 2],
+        "feed_forwards": [1, 2.5],
+        "head_dim": 8,
+        "window": 4,
+        "chunk": 4,
+    },
+    "vision_transformer": {
+        "classes": 10,
+        "resolutions": [16, 24],
+        "patch": 8,
+        "depths": [1, 2, 3],
+        "widths": [16, 24],
+        "heads": [1, 2],
+        "mlp_ratios": [1, 2.5],
+        "head_dim": 8,
+    },
 }
 """For each space the settings of a small one that has all its kinds of decisions."""
 
