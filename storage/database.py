@@ -34,6 +34,9 @@ BUSY_SECONDS = 60.0
 # A statement's variables are limited (SQLite: 32,766), and every length of a list is a statement of its own.
 _KEYS_PER_STATEMENT = 1000
 
+# One page of the smallest size.
+_SMALLEST_SQLITE_BYTES = 512
+
 _WRITES = "nas_writes"
 
 
@@ -150,6 +153,9 @@ def _check_file(path: Path, name: str, create: bool) -> None:
     if path.is_dir():
         raise BadStore(f"store {name}: {path} is a folder; name a file")
     if path.exists():
+        # SQLite takes a file of one byte for an empty one, and would write over it.
+        if 0 < path.stat().st_size < _SMALLEST_SQLITE_BYTES:
+            raise BadStore(f"store {name}: {path} is not an SQLite database")
         return
     if not path.parent.is_dir():
         raise StoreNotFound(f"store {name}: there is no folder {path.parent}")
