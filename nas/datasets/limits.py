@@ -13,6 +13,7 @@ class Limits:
         files: images in a folder of class folders.
         image_pixels: height times width of one image file.
         classes: class folders, or distinct labels.
+        text_bytes: a text, decompressed.
     """
 
     file_bytes: int = 2 << 30
@@ -20,6 +21,7 @@ class Limits:
     files: int = 1_000_000
     image_pixels: int = 50_000_000
     classes: int = 100_000
+    text_bytes: int = 64 << 20
 
 
 def readable(count: int) -> str:
