@@ -51,7 +51,10 @@ def main() -> None:
         for which, genotype in (("largest", space.largest()), ("smallest", space.smallest())):
             rows.append({"setting": name, "subnet": which, "batch": batch})
             rows[-1].update(measure(supernet, space, genotype, batch, arguments.seconds))
-    print(f"{'setting':17} {'subnet':9} {'batch':>5} {'modules ms':>11} {'graph ms':>9} {'ratio':>6} {'build ms':>9} {'plan ms':>8}")
+    print(
+        f"{'setting':17} {'subnet':9} {'batch':>5} {'modules ms':>11} {'graph ms':>9} {'ratio':>6} {'build ms':>9} "
+        f"{'plan ms':>8}"
+    )
     for row in rows:
         print(
             f"{row['setting']:17} {row['subnet']:9} {row['batch']:5} {row['modules_ms']:11.2f} {row['graph_ms']:9.2f} "

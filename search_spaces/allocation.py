@@ -55,14 +55,14 @@ def _activate(space: SearchSpace, row: Genotype, column: int) -> None:
         _activate(space, row, parent)
 
 
-def shared_parameters(space: SearchSpace, rng: np.random.Generator) -> dict[str, SharedParameter]:
-    """The learned parameters of a space by name, in order of names, each as large as any network needs it.
+def shared_parameters(space: SearchSpace, genotypes: Population) -> dict[str, SharedParameter]:
+    """The learned parameters of some networks by name, in order of names, each as large as any of them needs it.
 
     Raises:
         GraphError: a name stands for tensors of different rank or role in different networks.
     """
     found: dict[str, SharedParameter] = {}
-    for genotype in covering_genotypes(space, rng):
+    for genotype in genotypes:
         for name, parameter in _parameters(space.graph(genotype)).items():
             known = found.get(name)
             if known is None:

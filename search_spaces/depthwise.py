@@ -8,8 +8,8 @@ every sample as a group of its own, the output's gradient is the kernel that sli
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 Pair = list[int]
 
@@ -55,7 +55,10 @@ def gains(x: Tensor, kernel: Pair) -> bool:
 def _kernel_gradient(x: Tensor, gradient: Tensor, kernel: Pair, strides: Pair, pads: Pair) -> Tensor:
     n, channels, height, width = x.shape
     # where an image is small, the outer taps of a kernel only ever see padding
-    idle = [max(0, pad - size + 1) if 2 * pad + 1 == k else 0 for k, pad, size in zip(kernel, pads, x.shape[2:], strict=True)]
+    idle = [
+        max(0, pad - size + 1) if 2 * pad + 1 == k else 0
+        for k, pad, size in zip(kernel, pads, x.shape[2:], strict=True)
+    ]
     planes = torch.convolution(
         x.reshape(1, n * channels, height, width),
         gradient.reshape(n * channels, 1, *gradient.shape[2:]),
@@ -64,4 +67,4 @@ def _kernel_gradient(x: Tensor, gradient: Tensor, kernel: Pair, strides: Pair, p
     )  # fmt: skip
     taps = [k - 2 * unused for k, unused in zip(kernel, idle, strict=True)]
     total = planes.view(n, channels, *planes.shape[2:]).sum(0)[:, None, : taps[0], : taps[1]]
-    return F.pad(total, [idle[1], idle[1], idle[0], idle[0]]) if any(idle) else total
+    return functional.pad(total, [idle[1], idle[1], idle[0], idle[0]]) if any(idle) else total

@@ -2,15 +2,15 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
     """Images (N, C, H, W) at another size: bilinear, smoothed first where they shrink."""
     if images.shape[2:] == (height, width):
         return images
-    return F.interpolate(images, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    return functional.interpolate(images, (height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
 def augment(images: Tensor, rng: np.random.Generator, *, shift: int, flip: bool) -> Tensor:
@@ -31,7 +31,7 @@ def augment(images: Tensor, rng: np.random.Generator, *, shift: int, flip: bool)
         mirrored = torch.from_numpy(rng.random(count) < 0.5)
         columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
     if shift:
-        images = F.pad(images, [shift] * 4)
+        images = functional.pad(images, [shift] * 4)
         down, right = torch.from_numpy(rng.integers(0, 2 * shift + 1, (2, count)))
         rows = torch.arange(height) + down[:, None]  # (N, H)
         columns = columns + right[:, None]  # (N, W)

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from search_spaces.allocation import initial_value, shared_parameters
-from search_spaces.graph import Shape
+from search_spaces.allocation import covering_genotypes, initial_value, shared_parameters
+from search_spaces.graph import Role, Shape
 from search_spaces.images import resize
-from search_spaces.space import Genotype, SearchSpace
+from search_spaces.space import Genotype, Population, SearchSpace
 from search_spaces.torch_graph import BatchNorm, Calibration, TorchGraph
 
 CACHED_SUBNETS = 64
@@ -37,24 +37,30 @@ class Subnet:
 class Supernet(nn.Module):
     """The shared weights of a space.
 
-    `shared` maps each parameter's name to its one tensor. A subnet takes leading slices of every axis, except
-    along the spatial axes of convolution kernels (axes from 2 on), where it takes the centre.
+    `shared` maps each parameter's name to its one tensor, `roles` to what it is for. A subnet takes leading slices
+    of every axis, except along the spatial axes of convolution kernels (axes from 2 on), where it takes the centre.
 
     Args:
         space: what can be built.
         seed: of the first values.
+        genotypes: (n, d) to hold what these networks need and no more, such as a single one that is trained
+            alone; by default the whole space.
 
     Raises:
         GraphError: the space uses one name for tensors of different rank or role.
     """
 
-    def __init__(self, space: SearchSpace, seed: int) -> None:
+    def __init__(self, space: SearchSpace, seed: int, *, genotypes: Population | None = None) -> None:
         super().__init__()
+        if genotypes is None:
+            genotypes = covering_genotypes(space, np.random.default_rng(seed))
         self.space = space
         generator = torch.Generator().manual_seed(seed)
         self.shared: dict[str, nn.Parameter] = {}
+        self.roles: dict[str, Role] = {}
         self._tensors = nn.Module()
-        for name, parameter in shared_parameters(space, np.random.default_rng(seed)).items():
+        for name, parameter in shared_parameters(space, genotypes).items():
+            self.roles[name] = parameter.role
             self.shared[name] = nn.Parameter(initial_value(parameter, generator))
             self._tensors.register_parameter(name.replace(".", "/"), self.shared[name])  # torch forbids the dot
         self._subnets: OrderedDict[tuple[bytes, torch.device], Subnet] = OrderedDict()
@@ -76,9 +82,7 @@ class Supernet(nn.Module):
             self._subnets.move_to_end(key)
             return known
         graph = self.space.graph(genotype)
-        slices = [
-            (name, self._index(name, value.shape)) for name, value in graph.parameters.items() if value.trainable
-        ]
+        slices = [(name, self._index(name, value.shape)) for name, value in graph.parameters.items() if value.trainable]
         subnet = Subnet(TorchGraph(graph, self.device), graph.inputs[0].shape, tuple(slices))
         self._subnets[key] = subnet
         if len(self._subnets) > CACHED_SUBNETS:

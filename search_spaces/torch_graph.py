@@ -101,7 +101,9 @@ class TorchGraph:
             raise ValueError(f"graph {self.name!r} takes {len(self.inputs)} inputs {self.inputs}, got {len(inputs)}")
         try:
             slots: list[Tensor | None] = [tensors[name] for name in self.learned]
-            slots += [tensors[name] for name in self.measured] if batch_norm == "stored" else [None] * len(self.measured)
+            slots += (
+                [tensors[name] for name in self.measured] if batch_norm == "stored" else [None] * len(self.measured)
+            )
         except KeyError as error:
             what = "statistics or parameter" if batch_norm == "stored" else "parameter"
             raise ValueError(f"graph {self.name!r} has the {what} {error} and no tensor was given for it") from error

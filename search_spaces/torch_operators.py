@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from search_spaces.depthwise import DepthwiseConvolution, gains
 from search_spaces.graph import GraphError, Node, Value
@@ -79,7 +79,7 @@ def _conv(node: Node, values: Values) -> tuple[Function, int]:
     padding = _padding(pads)
 
     def pad_and_convolve(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-        return torch.convolution(F.pad(x, padding), w, b, strides, zeros, dilations, False, zeros, groups)
+        return torch.convolution(functional.pad(x, padding), w, b, strides, zeros, dilations, False, zeros, groups)
 
     return pad_and_convolve, len(values)
 
@@ -87,14 +87,15 @@ def _conv(node: Node, values: Values) -> tuple[Function, int]:
 def _depthwise(kernel: list[int], strides: list[int], pads: list[int]) -> Function:
     def convolve(x: Tensor, w: Tensor) -> Tensor:
         if torch.is_grad_enabled() and gains(x, kernel):
-            return DepthwiseConvolution.apply(x, w, strides, pads)
+            convolved: Tensor = DepthwiseConvolution.apply(x, w, strides, pads)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            return convolved
         return torch.convolution(x, w, None, strides, pads, [1, 1], False, [0, 0], x.shape[1])
 
     return convolve
 
 
-_MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-_AVERAGE_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_MAX_POOL = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+_AVERAGE_POOL = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
 
 class _Window:
@@ -117,12 +118,12 @@ class _Window:
         self.overhang = [0] * (2 * rank)
         if attributes.get("ceil_mode", 0):
             for axis in range(rank):
-                reach = shape[2 + axis] + pads[axis] + pads[rank + axis] - self.dilations[axis] * (self.kernel[axis] - 1)
+                reach = (
+                    shape[2 + axis] + pads[axis] + pads[rank + axis] - self.dilations[axis] * (self.kernel[axis] - 1)
+                )
                 self.overhang[2 * (rank - 1 - axis) + 1] = -(reach - 1) % self.strides[axis]
         halves = [size // 2 for size in self.kernel]
-        self.explicit = (
-            self.begins != pads[rank:] or any(self.overhang) or any(map(operator.gt, self.begins, halves))
-        )
+        self.explicit = self.begins != pads[rank:] or any(self.overhang) or any(map(operator.gt, self.begins, halves))
 
 
 def _max_pool(node: Node, values: Values) -> tuple[Function, int]:
@@ -132,7 +133,7 @@ def _max_pool(node: Node, values: Values) -> tuple[Function, int]:
         return partial(_pool_max, pool, w.kernel, w.strides, w.begins, w.dilations), 1
     padding = [a + b for a, b in zip(w.padding, w.overhang, strict=True)]
     inner = partial(_pool_max, pool, w.kernel, w.strides, zeros, w.dilations)
-    return lambda x: inner(F.pad(x, padding, value=-math.inf)), 1
+    return lambda x: inner(functional.pad(x, padding, value=-math.inf)), 1
 
 
 def _pool_max(
@@ -150,8 +151,8 @@ def _average_pool(node: Node, values: Values) -> tuple[Function, int]:
     def mean(x: Tensor) -> Tensor:
         """Sums over windows, divided by how many of their entries count."""
         ones = torch.ones_like(x[:1, :1])
-        ones = F.pad(F.pad(ones, w.padding, value=float(counted)), w.overhang)
-        padded = F.pad(F.pad(x, w.padding), w.overhang)
+        ones = functional.pad(functional.pad(ones, w.padding, value=float(counted)), w.overhang)
+        padded = functional.pad(functional.pad(x, w.padding), w.overhang)
         return _window_sums(padded, w) / _window_sums(ones, w)
 
     return mean, 1
@@ -199,7 +200,7 @@ def _divide(node: Node, values: Values) -> tuple[Function, int]:
 
 def _elu(node: Node, values: Values) -> tuple[Function, int]:
     alpha = node.attributes.get("alpha", 1.0)
-    return (lambda x: F.elu(x, alpha)), 1
+    return (lambda x: functional.elu(x, alpha)), 1
 
 
 def _flatten(node: Node, values: Values) -> tuple[Function, int]:
@@ -216,16 +217,16 @@ def _gather(node: Node, values: Values) -> tuple[Function, int]:
     def gather(x: Tensor, indices: Tensor) -> Tensor:
         indices = torch.where(indices < 0, indices + x.shape[axis], indices)
         if axis == 0 and x.dim() == 2:
-            return F.embedding(indices, x)
+            return functional.embedding(indices, x)
         flat = x.index_select(axis, indices.reshape(-1))
-        return flat.unflatten(axis, indices.shape) if indices.dim() else flat.squeeze(axis)
+        return torch.unflatten(flat, axis, indices.shape) if indices.dim() else flat.squeeze(axis)
 
     return gather, 2
 
 
 def _gelu(node: Node, values: Values) -> tuple[Function, int]:
     approximate = node.attributes.get("approximate", "none")
-    return (lambda x: F.gelu(x, approximate=approximate)), 1
+    return (lambda x: functional.gelu(x, approximate=approximate)), 1
 
 
 def _gemm(node: Node, values: Values) -> tuple[Function, int]:
@@ -234,7 +235,7 @@ def _gemm(node: Node, values: Values) -> tuple[Function, int]:
     left, right = attributes.get("transA", 0), attributes.get("transB", 0)
     bias = _given(values, 2)
     if right and not left and alpha == 1 and beta == 1 and (bias is None or len(bias.shape) == 1):
-        return F.linear, len(values)
+        return functional.linear, len(values)
 
     def gemm(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
         product = torch.matmul(a.t() if left else a, b.t() if right else b)
@@ -247,7 +248,7 @@ def _gemm(node: Node, values: Values) -> tuple[Function, int]:
 def _hard_sigmoid(node: Node, values: Values) -> tuple[Function, int]:
     alpha, beta = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
     if math.isclose(alpha, 1 / 6, rel_tol=1e-6) and beta == 0.5:
-        return F.hardsigmoid, 1
+        return functional.hardsigmoid, 1
     return (lambda x: (alpha * x + beta).clamp(0, 1)), 1
 
 
@@ -273,11 +274,11 @@ def _pad(node: Node, values: Values) -> tuple[Function, int]:
         raise GraphError(f"node {node.name!r}: Pad takes a constant value and no axes")
     if mode == "constant":
         value = 0 if fill is None or fill.data is None else fill.data.item()
-        return (lambda x: F.pad(x, _padding(pads), value=value)), 1
+        return (lambda x: functional.pad(x, _padding(pads), value=value)), 1
     if rank < 3 or any(pads[axis] for axis in (0, 1, rank, rank + 1)):
         raise GraphError(f"node {node.name!r}: Pad mode {mode!r} is for axes behind the first two, got pads {pads}")
     inner = _padding([*pads[2:rank], *pads[rank + 2 :]])
-    return (lambda x: F.pad(x, inner, mode=_PAD_MODES[mode])), 1
+    return (lambda x: functional.pad(x, inner, mode=_PAD_MODES[mode])), 1
 
 
 def _reduce(function: Function) -> Builder:
@@ -361,7 +362,7 @@ TORCH_OPERATORS: dict[str, Builder] = {
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average_pool,
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": _plain(F.hardswish),
+    "HardSwish": _plain(functional.hardswish),
     "Identity": _plain(lambda x: x),
     "LayerNormalization": _layer_norm,
     "MatMul": _plain(torch.matmul),

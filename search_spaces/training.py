@@ -1,0 +1,266 @@
+"""Training of a supernet by the sandwich rule with in-place distillation, or of one network from scratch.
+
+Each step trains the largest network on the labels, then the smallest and a few random ones on what the largest
+predicts, and takes one optimiser step along the mean of all gradients (Yu and Huang, arXiv 1903.05134; Yu et al.,
+BigNAS, arXiv 2003.11142). Everything random in epoch e comes from `default_rng([seed, e])`, so a training that is
+resumed after any epoch ends with the same bits as one that was never interrupted (on as many threads).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
+from search_spaces.images import augment
+from search_spaces.space import Genotype, Population, SearchSpace
+from search_spaces.supernet import Supernet
+from search_spaces.training_settings import TrainingSettings
+
+OPTIMISER_STATE = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq", "step")}
+
+OnStep = Callable[[int, int, float], None]
+"""Called after each step with the steps done in this epoch, the steps of an epoch, and the loss."""
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on: the loss is no longer a number."""
+
+
+class SupernetTrainer:
+    """Advances a training epoch by epoch.
+
+    Args:
+        space: what can be built.
+        settings: the recipe.
+        images: (N, C, H, W) float32, normalised.
+        labels: (N,) whole numbers.
+        genotype: a (d,) row to train that network alone, from scratch; by default the supernet is trained.
+        device: where to train.
+
+    Attributes:
+        supernet: the weights; with `genotype` they are exactly that network's.
+        epoch: epochs done.
+
+    Raises:
+        ValueError: images and labels that do not fit each other, or no full batch.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        settings: TrainingSettings,
+        images: NDArray[np.float32] | Tensor,
+        labels: NDArray[np.integer[Any]] | Tensor,
+        *,
+        genotype: Genotype | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.space, self.settings, self.genotype, self.device = space, settings, genotype, torch.device(device)
+        self.images = torch.as_tensor(images, dtype=torch.float32, device=device)
+        self.labels = torch.as_tensor(labels, dtype=torch.int64, device=device)
+        if len(self.images) != len(self.labels) or self.labels.dim() != 1:
+            raise ValueError(
+                f"training needs one label for each image, got images {tuple(self.images.shape)} and labels "
+                f"{tuple(self.labels.shape)}"
+            )
+        if len(self.images) < settings.batch_size:
+            raise ValueError(f"batch_size {settings.batch_size} is more than the {len(self.images)} training images")
+        only = None if genotype is None else genotype[None]
+        self.supernet = Supernet(space, settings.seed, genotypes=only).to(device)
+        self.optimiser = _optimiser(self.supernet, settings)
+        self.steps = len(self.images) // settings.batch_size
+        self.epoch = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.settings.epochs
+
+    def train_epoch(self, on_step: OnStep | None = None) -> dict[str, float]:
+        """Train one epoch.
+
+        Returns:
+            `loss` (mean over steps and networks), `accuracy` (of the largest network, on augmented training
+            batches), `learning_rate` (of the last step), `seconds` and `images_per_s`.
+
+        Raises:
+            TrainingError: the loss is not finite; the weights are those after the step before.
+            ValueError: all epochs are done.
+        """
+        if self.finished:
+            raise ValueError(f"all {self.settings.epochs} epochs of this training are done")
+        rng = np.random.default_rng([self.settings.seed, self.epoch])
+        start, losses, correct, rate = time.perf_counter(), 0.0, 0, 0.0
+        for step, (x, y) in enumerate(self._batches(rng)):
+            rate = self._learning_rate(self.epoch * self.steps + step)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            loss, right = self._step(x, y, self._sandwich(rng))
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss became {loss} in step {step + 1} of epoch {self.epoch + 1} at learning rate {rate:.3g}: "
+                    "lower learning_rate, lengthen warmup_epochs or set gradient_clip"
+                )
+            losses += loss
+            correct += right
+            if on_step is not None:
+                on_step(step + 1, self.steps, loss)
+        self.epoch += 1
+        seconds, seen = time.perf_counter() - start, self.steps * self.settings.batch_size
+        return {
+            "loss": losses / self.steps,
+            "accuracy": correct / seen,
+            "learning_rate": rate,
+            "seconds": seconds,
+            "images_per_s": seen / seconds,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write weights, optimiser state and epoch; `load` goes on from there."""
+        tensors: dict[str, Tensor] = {f"weights/{name}": value for name, value in self.supernet.shared.items()}
+        for name, value in self.supernet.shared.items():
+            for key, state in self.optimiser.state[value].items():
+                if state is not None:
+                    tensors[f"optimiser/{name}/{key}"] = state
+        save_checkpoint(path, tensors, self._notes())
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of the same space, settings and amount of data.
+
+        Raises:
+            CheckpointError: no sound checkpoint, or one of another training; nothing is changed then.
+        """
+        notes, own = read_notes(path), self._notes()
+        for key in ("space", "settings", "training", "genotype", "samples"):
+            if notes.get(key) != own[key]:
+                raise CheckpointError(
+                    f"checkpoint {path} belongs to another training: its {key} is {notes.get(key)!r}, here it is "
+                    f"{own[key]!r}"
+                )
+        epoch = notes.get("epoch")
+        if type(epoch) is not int or not 0 <= epoch <= self.settings.epochs:
+            raise CheckpointError(f"checkpoint {path} has epoch {epoch!r} of {self.settings.epochs}")
+        shapes = {f"weights/{name}": tuple(value.shape) for name, value in self.supernet.shared.items()}
+        states = {
+            f"optimiser/{name}/{key}": () if key == "step" else tuple(value.shape)
+            for name, value in self.supernet.shared.items()
+            for key in OPTIMISER_STATE[self.settings.optimiser]
+        }
+        tensors = load_checkpoint(path, shapes, states).tensors
+        for name, parameter in self.supernet.shared.items():
+            parameter.data.copy_(tensors[f"weights/{name}"])
+            keys = [key for key in OPTIMISER_STATE[self.settings.optimiser] if f"optimiser/{name}/{key}" in tensors]
+            state = {key: tensors[f"optimiser/{name}/{key}"].to(self.device) for key in keys}
+            self.optimiser.state[parameter] = state
+        self.epoch = epoch
+
+    def _notes(self) -> dict[str, Any]:
+        return {
+            "space": self.space.name,
+            "settings": self.space.settings,
+            "training": self.settings.model_dump(mode="json"),
+            "genotype": None if self.genotype is None else self.space.choices(self.genotype),
+            "samples": list(self.images.shape),
+            "epoch": self.epoch,
+        }
+
+    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """The epoch's batches, shuffled and augmented: images channels last, labels."""
+        size, settings = self.settings.batch_size, self.settings
+        order = torch.from_numpy(rng.permutation(len(self.images))).to(self.device)
+        for rows in torch.split(order[: self.steps * size], size):
+            x = augment(self.images[rows], rng, shift=settings.shift, flip=settings.flip)
+            yield x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x, self.labels[rows]
+
+    def _sandwich(self, rng: np.random.Generator) -> Population:
+        """The networks of a step, the largest first."""
+        if self.genotype is not None:
+            return self.genotype[None]
+        random = self.space.sample(self.settings.random_subnets, rng)
+        return np.concatenate([self.space.largest()[None], self.space.smallest()[None], random])
+
+    def _step(self, x: Tensor, y: Tensor, genotypes: Population) -> tuple[float, int]:
+        """One optimiser step along the mean gradient; returns the mean loss and how many the first got right."""
+        settings = self.settings
+        self.optimiser.zero_grad()
+        teacher: Tensor | None = None
+        total, correct = 0.0, 0
+        for genotype in genotypes:
+            logits = self.supernet(x, genotype)  # (B, classes)
+            if teacher is None:
+                loss = functional.cross_entropy(logits, y, label_smoothing=settings.label_smoothing)
+                teacher = torch.softmax(logits.detach() / settings.temperature, -1)
+                correct = int((logits.detach().argmax(-1) == y).sum())
+            else:
+                loss = self._distilled(logits, y, teacher)
+            value = loss.item()
+            if not math.isfinite(value):
+                return value, correct
+            torch.autograd.backward(loss / len(genotypes))
+            total += value / len(genotypes)
+        if settings.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), settings.gradient_clip)
+        self.optimiser.step()
+        return total, correct
+
+    def _distilled(self, logits: Tensor, y: Tensor, teacher: Tensor) -> Tensor:
+        """Cross-entropy with the teacher's predictions and, for the rest, with the labels."""
+        share, temperature = self.settings.distillation, self.settings.temperature
+        soft = functional.cross_entropy(logits / temperature, teacher) * temperature**2
+        if share == 1:
+            return soft
+        hard = functional.cross_entropy(logits, y, label_smoothing=self.settings.label_smoothing)
+        return share * soft + (1 - share) * hard
+
+    def _learning_rate(self, step: int) -> float:
+        settings = self.settings
+        warm = settings.warmup_epochs * self.steps
+        total = settings.epochs * self.steps
+        if step < warm:
+            return settings.learning_rate * (step + 1) / (warm + 1)
+        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
+
+
+def load_supernet(path: Path, space: SearchSpace) -> Supernet:
+    """The supernet of a checkpoint that `SupernetTrainer.save` wrote, ready to evaluate.
+
+    Raises:
+        CheckpointError: no sound checkpoint, or one of another space or settings.
+    """
+    notes = read_notes(path)
+    for key, own in (("space", space.name), ("settings", space.settings), ("genotype", None)):
+        if notes.get(key) != own:
+            raise CheckpointError(f"checkpoint {path} was trained for {key} {notes.get(key)!r}, this is {own!r}")
+    supernet = Supernet(space, seed=0)
+    shapes = {f"weights/{name}": tuple(value.shape) for name, value in supernet.shared.items()}
+    states = {
+        f"optimiser/{name}/{key}": () if key == "step" else tuple(value.shape)
+        for name, value in supernet.shared.items()
+        for keys in OPTIMISER_STATE.values()
+        for key in keys
+    }
+    tensors = load_checkpoint(path, shapes, states).tensors
+    for name, parameter in supernet.shared.items():
+        parameter.data.copy_(tensors[f"weights/{name}"])
+    return supernet
+
+
+def _optimiser(supernet: Supernet, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Weight decay for weights, none for biases and normalisation."""
+    decayed = [value for name, value in supernet.shared.items() if supernet.roles[name] == "weight"]
+    others = [value for name, value in supernet.shared.items() if supernet.roles[name] != "weight"]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimiser == "adamw":
+        betas = (settings.momentum, 0.999)
+        return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
+    nesterov = settings.momentum > 0
+    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True)
