@@ -1,17 +1,23 @@
 """The strategies by name, and the part of a job file that chooses one."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 from pydantic import BeforeValidator, Field
 
 from nas.strategies.base import StaticViolation, Strategy, StrategyOptions
-from nas.strategies.nsga2 import Nsga2, Nsga2Options
-from nas.strategies.random import RandomOptions, RandomSearch
+from nas.strategies.local_search import LocalSearch
+from nas.strategies.map_elites import MapElites
+from nas.strategies.nsga2 import Nsga2
+from nas.strategies.random import RandomSearch
+from nas.strategies.regularized_evolution import RegularizedEvolution
 from search_spaces.genotypes import GenotypeSpace, Population
 
 STRATEGIES: dict[str, type[Strategy[Any]]] = {
     "random": RandomSearch,
     "nsga2": Nsga2,
+    "regularized_evolution": RegularizedEvolution,
+    "local_search": LocalSearch,
+    "map_elites": MapElites,
 }
 
 
@@ -36,10 +42,9 @@ def _named(given: object) -> object:
     return spec
 
 
-StrategySpec = Annotated[
-    Annotated[RandomOptions | Nsga2Options, Field(discriminator="name")],
-    BeforeValidator(_named),
-]
+_AnyOptions: Any = Union[tuple(kind.options_type for kind in STRATEGIES.values())]  # noqa: UP007  no types to write
+
+StrategySpec: Any = Annotated[_AnyOptions, Field(discriminator="name"), BeforeValidator(_named)]
 """The type of a job file's `strategy:` field: a name, or an object of a name and options."""
 
 

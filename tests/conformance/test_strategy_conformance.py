@@ -11,7 +11,13 @@ from nas.strategies.registry import STRATEGIES, StrategySpec, create, describe
 from search_spaces.decision import Condition, Decision
 from search_spaces.genotypes import GenotypeSpace, Population
 
-SMALL_POPULATION: dict[str, dict[str, object]] = {"nsga2": {"population": 10}}
+SMALL_POPULATION: dict[str, dict[str, object]] = {
+    "nsga2": {"population": 10},
+    "regularized_evolution": {"population": 10, "sample": 4},
+    "local_search": {"first": 10, "memory": 20},
+    "map_elites": {"first": 10, "bins": 4},
+}
+AGING = {"regularized_evolution"}  # these forget good results, too
 
 
 def layered() -> GenotypeSpace:
@@ -299,6 +305,6 @@ def test_infeasible_is_never_ranked_above_feasible(name: str, feasible: int) -> 
     built_on = searcher.history.violations[searcher.incumbents]
     assert (np.diff(built_on) >= 0).all()
     assert not (built_on == 7).any()
-    if built_on.size:
+    if built_on.size and name not in AGING:
         best = np.sort(violations[violations != 7])[: len(built_on)]
         np.testing.assert_array_equal(built_on, best)
