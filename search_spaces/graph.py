@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from search_spaces.operators import OPERATORS
 
 Shape = tuple[int, ...]
-Role = Literal["weight", "bias", "scale", "mean", "variance"]
+Role = Literal["weight", "sparse_weight", "bias", "scale", "mean", "variance"]
+"""What a parameter is; training learns a mask for a `sparse_weight`."""
 Attributes = dict[str, Any]
 V = TypeVar("V", bound="Value")
 
@@ -37,7 +38,7 @@ class Value:
 
 
 class Parameter(Value):
-    """A learned tensor (`weight`, `bias`, `scale`) or a batch-norm statistic (`mean`, `variance`)."""
+    """A learned tensor or, with the role `mean` or `variance`, a batch-norm statistic."""
 
     __slots__ = ("role",)
 
