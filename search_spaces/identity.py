@@ -26,6 +26,8 @@ from search_spaces.operators import OPERATORS
 _SLOTS = 16
 """A value that a unit makes is `unit << _SLOTS | output`; a leaf is a negative number."""
 _MISSING = -1
+_REPEATED = 64
+"""A sum that is added to itself is written out up to this many terms; doubling again and again would take for ever."""
 
 
 class _Unit(NamedTuple):
@@ -107,13 +109,22 @@ class _Network:
             if unit is None or not unit.commutative:
                 continue
             terms: list[int] = []
+            absorbed: set[int] = set()
             for number in unit.reads:
-                inner = self.units[number >> _SLOTS] if number >= 0 and readers[number] == 1 else None
-                if inner is not None and inner.commutative and inner.signature == unit.signature:
+                times = unit.reads.count(number)
+                inner = self.units[number >> _SLOTS] if number >= 0 and readers[number] == times else None
+                if (
+                    inner is not None
+                    and inner.commutative
+                    and inner.signature == unit.signature
+                    and (times == 1 or times * len(inner.reads) <= _REPEATED)
+                ):
                     terms += inner.reads
-                    self.units[number >> _SLOTS] = None
+                    absorbed.add(number >> _SLOTS)
                 else:
                     terms.append(number)
+            for number in absorbed:
+                self.units[number] = None
             self.units[index] = unit._replace(reads=tuple(terms))
 
 

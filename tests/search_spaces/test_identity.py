@@ -119,6 +119,10 @@ SAME: dict[str, tuple[Build, Build]] = {
         lambda g, x: sum_of(g, *three(g, x)),
         lambda g, x: sum_of(g, *reversed(three(g, x))),
     ),
+    "grouping of a sum that is added to itself": (
+        lambda g, x: g.add("Add", y := sum_of(g, *three(g, x)), y, name="s"),
+        lambda g, x: sum_of(g, *(terms := three(g, x)), *terms),
+    ),
     "an operator without parameters written twice": (
         lambda g, x: g.add("Add", r := g.add("Relu", x, name="r"), r, name="s"),
         lambda g, x: g.add("Add", g.add("Relu", x, name="r"), g.add("Relu", x, name="t"), name="s"),
