@@ -90,7 +90,8 @@ class Evidence:
 
 def extend(space: Buildable, population: Rows) -> NDArray[np.int64]:
     """Canonical genotypes with "inactive" as a choice, (n, d)."""
-    return population + space.active(population).astype(np.int64)
+    extended: NDArray[np.int64] = np.add(population, space.active(population), dtype=np.int64)
+    return extended
 
 
 def keys(extended: NDArray[np.int64], columns: NDArray[np.intp], space: Buildable) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.cost_discovery import Buildable, Dependencies, Rows, keys
+from search_spaces.cost_discovery import Buildable, Dependencies, Rows, extend, keys
 from search_spaces.costs import METRICS
 
 LARGEST_TABLE = 250_000
@@ -46,7 +46,7 @@ class _Wanted:
         reachable = ~((rows > 0) & ~active).any(axis=1)
         # Rows that leave more decisions active leave more room for the combinations of others.
         self.rows = rows[reachable][np.argsort(-active[reachable].sum(axis=1), kind="stable")]
-        self.keys = keys(self.rows + space.active(self.rows).astype(np.int64), columns, space)
+        self.keys = keys(extend(space, self.rows), columns, space)
         self.open = np.ones(len(self.rows), np.bool_)
 
     def close(self, seen: NDArray[np.int64] | int) -> None:

@@ -113,7 +113,7 @@ class _Tensors:
         yield self._write(
             self._own(node.inputs[1], node.name),
             weight * (factor if columns else factor.reshape(-1, *[1] * (weight.ndim - 1))),
-            "weight",
+            self.graph.parameters[node.inputs[1]].role,
         )
         offset = self._weight(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else 0
         yield self._write(self._own(norm.inputs[2], node.name), shift + (offset - mean) * factor, "bias")

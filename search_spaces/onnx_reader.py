@@ -5,7 +5,7 @@ norm is folded, so the graph has fewer nodes than the one it was written from.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import onnx
@@ -179,7 +179,7 @@ class _Reader:
     def _initializer(self, tensor: TensorProto, op: str, place: int) -> Value:
         data = numpy_helper.to_array(tensor).copy()  # the file's memory is read-only
         written = tensor.doc_string
-        role = next((role for role in ROLES.values() if role == written), None)
+        role: Role | None = next((role for role in get_args(Role) if role == written), None)
         if role is None and written != CONSTANT and data.size > 1:
             role = ROLES.get((op, place))
         if role is None or data.dtype != np.float32:
