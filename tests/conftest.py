@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("storage.conformance")
+
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 
 

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("storage.conformance")
-
-from storage.conformance import OpenStore, StoreConformance  # noqa: E402 - after the rewriting of its asserts
-from storage.store import ResultStore  # noqa: E402 - as above
+from storage.conformance import OpenStore, StoreConformance
+from storage.store import ResultStore
 
 
 def opener(url: str) -> Iterator[OpenStore]:
