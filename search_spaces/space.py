@@ -77,11 +77,11 @@ class SearchSpace(GenotypeSpace, ABC):
 
     def largest(self) -> Genotype:
         """The (d,) canonical genotype with every number at its largest and named options by MACs."""
-        return extreme(self, largest=True)
+        return self._extremes[0].copy()
 
     def smallest(self) -> Genotype:
         """The (d,) canonical genotype with every number at its smallest and named options by MACs."""
-        return extreme(self, largest=False)
+        return self._extremes[1].copy()
 
     def costs(self, population: Population) -> dict[str, NDArray[np.float64]]:
         """Exact static costs of an (n, d) population: each of `costs.METRICS` -> (n,).
@@ -93,6 +93,11 @@ class SearchSpace(GenotypeSpace, ABC):
         """
         self.validate(population)
         return self.cost_tables.costs(population)
+
+    @cached_property
+    def _extremes(self) -> tuple[Genotype, Genotype]:
+        """The largest and the smallest; training asks for both in every step."""
+        return extreme(self, largest=True), extreme(self, largest=False)
 
     @cached_property
     def cost_tables(self) -> CostTables:

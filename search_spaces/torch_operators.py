@@ -184,9 +184,10 @@ def _cumulative_sum(node: Node, values: Values) -> tuple[Function, int]:
     def accumulate(x: Tensor) -> Tensor:
         if backwards:
             x = x.flip(axis)
+        if exclusive:  # shifted and not subtracted, so that later entries do not reach earlier sums even in rounding
+            first, others = x.narrow(axis, 0, 1), x.narrow(axis, 0, x.shape[axis] - 1)
+            x = torch.cat([torch.zeros_like(first), others], axis)
         total = x.cumsum(axis)
-        if exclusive:
-            total = total - x
         return total.flip(axis) if backwards else total
 
     return accumulate, 1

@@ -138,7 +138,7 @@ def load_text(
     points = _points(text)
     occurs = np.zeros(sys.maxunicode + 1, np.bool_)
     occurs[points] = True
-    tokens = (np.cumsum(occurs) - 1)[points]  # without sorting a text, which would take several times its memory
+    tokens = (np.cumsum(occurs, dtype=np.int64) - 1)[points]  # without sorting a text, which would take several times its memory
     tokens.flags.writeable = False
     border = len(tokens) - round(validation * len(tokens))
     parts = {"train": tokens[:border], "validation": tokens[border:]}
