@@ -110,7 +110,7 @@ class Graph:
             if known.shape != shape or known.role != role:
                 raise GraphError(f"parameter {name!r} is {known.shape} {known.role} and again {shape} {role}")
             return known
-        if min(shape) < 1:
+        if min(shape, default=1) < 1:
             raise GraphError(f"parameter {name!r} of graph {self.name!r} must have positive sizes, got {shape}")
         value = Parameter(name, shape, role)
         self._register(value)
