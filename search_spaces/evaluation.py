@@ -33,8 +33,8 @@ def evaluate(
         supernet: the shared weights; they are not changed.
         genotypes: (n, d).
         calibration: batches of training inputs, from which the batch-norm statistics of each subnet are measured.
-        images: (N, C, H, W) float32.
-        labels: (N,) int64.
+        images: (N, C, H, W) float32, or tokens (N, T) int64.
+        labels: (N,) int64, or for tokens (N, T), the token that follows each.
         batch_size: samples at a time; the figures do not depend on it.
 
     Returns:
@@ -72,10 +72,10 @@ def score(
     """`accuracy` and `loss` of one subnet with its batch-norm statistics; arguments as for `evaluate`."""
     correct, loss = 0, 0.0
     for x, y in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
-        logits = supernet(x, genotype, statistics)
+        logits, y = supernet(x, genotype, statistics).flatten(0, -2), y.flatten()
         correct += int((logits.argmax(-1) == y).sum())
         loss += float(functional.cross_entropy(logits, y, reduction="sum"))
-    return {"accuracy": correct / len(labels), "loss": loss / len(labels)}
+    return {"accuracy": correct / labels.numel(), "loss": loss / labels.numel()}
 
 
 def _fitted(x: Tensor, shape: Shape) -> Tensor:

@@ -115,12 +115,14 @@ class Supernet(nn.Module):
         """Mean and variance of each batch norm of a subnet, over all `batches` of inputs, by name.
 
         Each batch runs with its own statistics, as in training; what is returned is exact over all of them.
-        Nothing shared is changed.
+        Nothing shared is changed. A network without batch norm has none, and no batch is run.
 
         Raises:
             ValueError: no batches, or one with a single value per channel.
         """
         subnet, calibration = self.subnet(genotype), Calibration()
+        if not subnet.plan.norms:
+            return {}
         weights = self._weights(subnet)
         count = 0
         for count, batch in enumerate(batches, 1):  # noqa: B007  # counts what an iterator held

@@ -40,8 +40,8 @@ class SupernetTrainer:
     Args:
         space: what can be built.
         settings: the recipe.
-        images: (N, C, H, W) float32, normalised.
-        labels: (N,) whole numbers.
+        images: (N, C, H, W) float32, normalised; or tokens (N, T) where the networks take whole numbers.
+        labels: (N,) whole numbers; for tokens (N, T), the token that follows each.
         genotype: a (d,) row to train that network alone, from scratch; by default the supernet is trained.
         device: where to train.
 
@@ -50,27 +50,31 @@ class SupernetTrainer:
         epoch: epochs done.
 
     Raises:
-        ValueError: images and labels that do not fit each other, or no full batch.
+        ValueError: images and labels that do not fit each other, augmentation of tokens, or no full batch.
     """
 
     def __init__(
         self,
         space: SearchSpace,
         settings: TrainingSettings,
-        images: NDArray[np.float32] | Tensor,
+        images: NDArray[np.generic] | Tensor,
         labels: NDArray[np.integer[Any]] | Tensor,
         *,
         genotype: Genotype | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.space, self.settings, self.genotype, self.device = space, settings, genotype, torch.device(device)
-        self.images = torch.as_tensor(images, dtype=torch.float32, device=device)
+        takes = space.graph(space.smallest()).inputs[0].dtype
+        self.images = torch.as_tensor(images, dtype=getattr(torch, takes), device=device)
         self.labels = torch.as_tensor(labels, dtype=torch.int64, device=device)
-        if len(self.images) != len(self.labels) or self.labels.dim() != 1:
+        tokens = not self.images.is_floating_point()
+        if self.labels.shape != (self.images.shape if tokens else self.images.shape[:1]):
             raise ValueError(
-                f"training needs one label for each image, got images {tuple(self.images.shape)} and labels "
-                f"{tuple(self.labels.shape)}"
+                f"training needs one label for each {'token' if tokens else 'image'}, got images "
+                f"{tuple(self.images.shape)} and labels {tuple(self.labels.shape)}"
             )
+        if tokens and (settings.shift or settings.flip):
+            raise ValueError(f"shift and flip are for images, got {settings.shift} and {settings.flip} with tokens")
         if len(self.images) < settings.batch_size:
             raise ValueError(f"batch_size {settings.batch_size} is more than the {len(self.images)} training images")
         only = None if genotype is None else genotype[None]
@@ -117,7 +121,7 @@ class SupernetTrainer:
         seconds, seen = time.perf_counter() - start, self.steps * self.settings.batch_size
         return {
             "loss": losses / self.steps,
-            "accuracy": correct / seen,
+            "accuracy": correct / (seen * self.labels[0].numel()),
             "learning_rate": rate,
             "seconds": seconds,
             "images_per_s": seen / seconds,
@@ -177,8 +181,11 @@ class SupernetTrainer:
         size, settings = self.settings.batch_size, self.settings
         order = torch.from_numpy(rng.permutation(len(self.images))).to(self.device)
         for rows in torch.split(order[: self.steps * size], size):
-            x = augment(self.images[rows], rng, shift=settings.shift, flip=settings.flip)
-            yield x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x, self.labels[rows]
+            x = self.images[rows]
+            if x.dim() == 4:
+                x = augment(x, rng, shift=settings.shift, flip=settings.flip)
+                x = x.contiguous(memory_format=torch.channels_last)
+            yield x, self.labels[rows]
 
     def _sandwich(self, rng: np.random.Generator) -> Population:
         """The networks of a step, the largest first."""
@@ -191,10 +198,11 @@ class SupernetTrainer:
         """One optimiser step along the mean gradient; returns the mean loss and how many the first got right."""
         settings = self.settings
         self.optimiser.zero_grad()
+        y = y.flatten()
         teacher: Tensor | None = None
         total, correct = 0.0, 0
         for genotype in genotypes:
-            logits = self.supernet(x, genotype)  # (B, classes)
+            logits = self.supernet(x, genotype).flatten(0, -2)  # (B, classes); (B * T, vocabulary) for tokens
             if teacher is None:
                 loss = functional.cross_entropy(logits, y, label_smoothing=settings.label_smoothing)
                 teacher = torch.softmax(logits.detach() / settings.temperature, -1)
