@@ -4,12 +4,14 @@ from typing import Annotated, Any, Union
 
 from pydantic import BeforeValidator, Field
 
+from nas.strategies.bandit import Bandit
 from nas.strategies.base import StaticViolation, Strategy, StrategyOptions
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.map_elites import MapElites
 from nas.strategies.nsga2 import Nsga2
 from nas.strategies.random import RandomSearch
 from nas.strategies.regularized_evolution import RegularizedEvolution
+from nas.strategies.reinforce import Reinforce
 from search_spaces.genotypes import GenotypeSpace, Population
 
 STRATEGIES: dict[str, type[Strategy[Any]]] = {
@@ -18,6 +20,8 @@ STRATEGIES: dict[str, type[Strategy[Any]]] = {
     "regularized_evolution": RegularizedEvolution,
     "local_search": LocalSearch,
     "map_elites": MapElites,
+    "bandit": Bandit,
+    "reinforce": Reinforce,
 }
 
 

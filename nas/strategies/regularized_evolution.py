@@ -22,7 +22,7 @@ class RegularizedEvolutionOptions(StrategyOptions):
 
     name: Literal["regularized_evolution"] = "regularized_evolution"
     population: int = Field(default=50, ge=2, le=10_000, description="the newest results, which alone may be parents")
-    sample: int = Field(default=10, ge=1, le=10_000, description="results drawn, of which the best is the parent")
+    sample: int = Field(default=20, ge=1, le=10_000, description="results drawn, of which the best is the parent")
     weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = Field(
         default=None,
         description="how much each objective counts, in their order; by default every child has its own, drawn",

@@ -16,6 +16,8 @@ SMALL_POPULATION: dict[str, dict[str, object]] = {
     "regularized_evolution": {"population": 10, "sample": 4},
     "local_search": {"first": 10, "memory": 20},
     "map_elites": {"first": 10, "bins": 4},
+    "bandit": {"first": 10, "block": 4},
+    "reinforce": {"first": 10, "block": 4},
 }
 AGING = {"regularized_evolution"}  # these forget good results, too
 
