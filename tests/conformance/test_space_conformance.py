@@ -18,10 +18,22 @@ from search_spaces.onnx_file import model_bytes
 from search_spaces.onnx_reader import read_model
 from search_spaces.registry import SPACES
 from search_spaces.space import SearchSpace
+from search_spaces.supernet import Supernet
 from search_spaces.torch_graph import TorchGraph
 
 GENOTYPES = 50
 SMALL: dict[str, dict[str, Any]] = {
+    "darts": {"classes": 7, "resolution": 8, "width": 4, "layers": 3, "nodes": 3},
+    "fbnet": {
+        "classes": 10,
+        "resolution": 16,
+        "widths": [8, 16],
+        "depths": [1, 2],
+        "strides": [1, 2],
+        "stem_width": 8,
+        "stem_stride": 1,
+        "final_width": 16,
+    },
     "mobilenet_v3": {
         "classes": 10,
         "channels": 1,
@@ -35,6 +47,17 @@ SMALL: dict[str, dict[str, Any]] = {
         "stem_width": 8,
         "final_width": 32,
         "feature_width": 32,
+    },
+    "nasbench201": {"resolution": 8, "widths": [4, 8], "cells": 1},
+    "proxyless": {
+        "classes": 10,
+        "resolution": 15,
+        "widths": [8, 16],
+        "depths": [2, 2],
+        "strides": [1, 2],
+        "stem_width": 8,
+        "first_width": 4,
+        "final_width": 16,
     },
     "resnet50": {
         "classes": 10,
@@ -211,6 +234,26 @@ def test_equal_hashes_mean_equal_costs(space: SearchSpace) -> None:
     for place, row in enumerate(population):
         price = tuple(found[metric][place] for metric in ("macs", "params", "bytes_moved"))
         assert priced.setdefault(graph_hash(space.graph(row)), price) == price
+
+
+def test_gradients_reach_every_parameter(space: SearchSpace, population: np.ndarray) -> None:
+    """Training the subnets changes all that they have; one with a cut in it (cells without operations) less."""
+    supernet = Supernet(space, seed=0)
+    asked, reached = set(), set()
+    for row in population[:20]:
+        subnet = supernet.subnet(row)
+        inputs = torch.from_numpy(inputs_of(space.graph(row), 4)[0])
+        supernet.zero_grad()
+        (supernet(inputs, row) ** 2).sum().backward()
+        for name, index in subnet.slices:
+            gradient = supernet.shared[name].grad
+            assert gradient is not None, name
+            part = gradient if index is None else gradient[index]
+            assert part.isfinite().all(), name
+            asked.add(name)
+            if part.any():
+                reached.add(name)
+    assert reached == asked
 
 
 def test_canonical_is_idempotent(space: SearchSpace) -> None:
