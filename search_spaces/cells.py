@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from search_spaces.folding import live_nodes
 from search_spaces.graph import Graph, Shape, Value
 
 
@@ -53,16 +54,10 @@ def computed_zero(g: Graph, x: Value, name: str, *, stride: int = 1) -> Value:
 
 def drop_dead(graph: Graph) -> Graph:
     """Take out, in place, every node that no output depends on, and the parameters and constants only they read."""
-    needed = {value.name for value in graph.outputs}
-    live = []
-    for node in reversed(graph.nodes):
-        if not needed.isdisjoint(node.outputs):
-            live.append(node)
-            needed.update(node.inputs)
-    kept = needed | {value.name for value in graph.inputs}
-    graph.nodes = live[::-1]
+    graph.nodes = live_nodes(graph)
+    needed = {name for node in graph.nodes for name in node.inputs}
     graph.parameters = {name: value for name, value in graph.parameters.items() if name in needed}
     graph.constants = {name: value for name, value in graph.constants.items() if name in needed}
-    made = {name for node in graph.nodes for name in node.outputs}
-    graph.values = {name: value for name, value in graph.values.items() if name in kept or name in made}
+    kept = needed.union(*[node.outputs for node in graph.nodes], [value.name for value in graph.inputs])
+    graph.values = {name: value for name, value in graph.values.items() if name in kept}
     return graph

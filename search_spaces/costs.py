@@ -12,6 +12,7 @@ into the operator before it where that is possible, and what no output depends o
 """
 
 import math
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def _macs(graph: Graph, step: Step) -> int:
 def _params(graph: Graph, step: Step, sizes: _Bytes, seen: set[str]) -> int:
     """Trainable numbers that the step reads first; `seen` collects the names."""
     count = 0
-    for name in step.node.inputs if step.norm is None else step.node.inputs + step.norm.inputs:
+    for name in chain(step.node.inputs, *[norm.inputs for norm in step.norms]):
         parameter = graph.parameters.get(name)
         if parameter is not None and parameter.trainable and name not in seen:
             seen.add(name)
@@ -108,8 +109,8 @@ def _moved(step: Step, sizes: _Bytes) -> int:
     read = sum([sizes[name] for name in set(node.inputs)])
     if node.op in _PARTIAL:
         read += min(written - sizes[node.inputs[0]], 0)
-    if step.norm is not None and len(node.inputs) < 3:
-        read += sizes[step.norm.inputs[2]]  # folding gives the node a bias
+    if step.norms and len(node.inputs) < 3:
+        read += sizes[step.norms[0].inputs[2]]  # folding gives the node a bias
     return written + read
 
 

@@ -12,15 +12,15 @@ FOLDABLE = ("Conv", "Gemm")
 
 
 class Step(NamedTuple):
-    """One operator of the deployed network, and the batch normalisation that was folded into it, if any."""
+    """One operator of the deployed network, and the batch normalisations that were folded into it, in their order."""
 
     node: Node
-    norm: Node | None = None
+    norms: tuple[Node, ...] = ()
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The values it makes; the normalised one where a batch norm was folded."""
-        return self.node.outputs if self.norm is None else self.norm.outputs
+        return self.norms[-1].outputs if self.norms else self.node.outputs
 
 
 def live_nodes(graph: Graph) -> list[Node]:
@@ -52,7 +52,8 @@ def live_nodes(graph: Graph) -> list[Node]:
 def fold(graph: Graph, *, dead: bool = False) -> list[Step]:
     """The steps of the deployed network, in topological order.
 
-    A `BatchNormalization` is folded when it alone reads a `Conv` or a plain `Gemm` whose weight is a parameter.
+    A `BatchNormalization` is folded when it alone reads a `Conv` or a plain `Gemm` whose weight is a parameter, or what
+    such an operator and folded norms make.
 
     Args:
         graph: the network.
@@ -66,7 +67,8 @@ def fold(graph: Graph, *, dead: bool = False) -> list[Step]:
     for node in nodes:
         place = places.get(node.inputs[0]) if node.op == "BatchNormalization" else None
         if place is not None and readers[node.inputs[0]] == 1 and _takes_norm(graph, steps[place].node, node):
-            steps[place] = Step(steps[place].node, node)
+            steps[place] = steps[place]._replace(norms=(*steps[place].norms, node))
+            places[node.outputs[0]] = place
             continue
         if node.op in FOLDABLE:
             places[node.outputs[0]] = len(steps)

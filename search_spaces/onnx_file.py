@@ -88,7 +88,7 @@ class _Tensors:
     def inputs(self, step: Step) -> list[str]:
         """The input names of a step's node in the file, their tensors written."""
         node = step.node
-        if step.norm is not None:
+        if step.norms:
             return [node.inputs[0], *self._folded(step)]
         for name in node.inputs:
             if name in self.written:
@@ -102,21 +102,20 @@ class _Tensors:
         return list(node.inputs)
 
     def _folded(self, step: Step) -> Iterator[str]:
-        """Write weight and bias of a node that takes a batch norm; they keep the names of weight and norm's bias."""
-        node, norm = step.node, step.norm
-        assert norm is not None
-        scale, shift, mean, variance = [self._weight(name) for name in norm.inputs[1:5]]
-        deviation = np.sqrt(variance.astype(np.float64) + norm.attributes.get("epsilon", 1e-5))
-        factor = (scale / deviation).astype(np.float32)
+        """Write weight and bias of a node that takes batch norms; named as weight and last norm's bias are."""
+        node = step.node
         weight = self._weight(node.inputs[1])
+        offset = self._weight(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else np.zeros(1, np.float32)
         columns = node.op == "Gemm" and not node.attributes.get("transB", 0)
-        yield self._write(
-            self._own(node.inputs[1], node.name),
-            weight * (factor if columns else factor.reshape(-1, *[1] * (weight.ndim - 1))),
-            self.graph.parameters[node.inputs[1]].role,
-        )
-        offset = self._weight(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else 0
-        yield self._write(self._own(norm.inputs[2], node.name), shift + (offset - mean) * factor, "bias")
+        for norm in step.norms:
+            scale, shift, mean, variance = [self._weight(name) for name in norm.inputs[1:5]]
+            deviation = np.sqrt(variance.astype(np.float64) + norm.attributes.get("epsilon", 1e-5))
+            factor = (scale / deviation).astype(np.float32)
+            weight = weight * (factor if columns else factor.reshape(-1, *[1] * (weight.ndim - 1)))
+            offset = shift + (offset - mean) * factor
+        role = self.graph.parameters[node.inputs[1]].role
+        yield self._write(self._own(node.inputs[1], node.name), weight, role)
+        yield self._write(self._own(step.norms[-1].inputs[2], node.name), offset, "bias")
 
     def _own(self, name: str, node: str) -> str:
         """The name of a folded tensor; one that others read as well is not overwritten."""
