@@ -1,14 +1,25 @@
 """Small spaces and their peers, for the tests of supernets and training."""
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from search_spaces.mobilenet_v3 import MobileNetV3
 
 MODULES = Path(__file__).parents[2] / "benchmarks" / "mobilenet_modules.py"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks are slower on several threads, and far slower where other processes compute as well."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
