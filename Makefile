@@ -22,6 +22,12 @@ $(VENV)/.bench: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
 	touch $@
 
+demo: $(VENV)/.demo
+	mkdir -p out
+	$(BIN)/nas run examples/digits.yaml --store sqlite:///out/nas.db
+	$(BIN)/nas pareto latest --store sqlite:///out/nas.db --plot out/front.png
+	$(BIN)/nas export latest --store sqlite:///out/nas.db --output out/digits.onnx --force
+
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -30,6 +36,13 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.bench
+	mkdir -p out
+	$(BIN)/python benchmarks/graph_speed.py --json out/graph_speed.json
+	$(BIN)/python benchmarks/population_speed.py --json out/population_speed.json
+	$(BIN)/python benchmarks/profiling.py --json out/profiling.json
+	$(BIN)/python benchmarks/supernet_speed.py --json out/supernet_speed.json
 
 clean:
 	rm -rf $(VENV) out

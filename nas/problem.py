@@ -67,6 +67,7 @@ def prepare(spec: JobSpec) -> Problem:
     """
     dataset = None if spec.data is None or not spec.wants_accuracy else load_dataset(**spec.data.model_dump())
     problem = Problem(spec, _space(spec, dataset), dataset)
+    _check_training(problem)
     _check_networks(problem)
     _check_bounds(problem)
     return problem
@@ -84,6 +85,16 @@ def _space(spec: JobSpec, dataset: Dataset | None) -> SearchSpace:
                     f"allowed: {value}, or leave it out"
                 )
     return space(**settings)
+
+
+def _check_training(problem: Problem) -> None:
+    """A batch must not be larger than the training split."""
+    dataset, supernet = problem.dataset, problem.spec.supernet
+    if dataset is not None and supernet is not None and supernet.batch_size > len(dataset.train):
+        raise ValueError(
+            f"supernet.batch_size is {supernet.batch_size}, but {dataset.source} has {len(dataset.train)} training "
+            f"images; allowed: 2 to {len(dataset.train)}"
+        )
 
 
 def _check_networks(problem: Problem) -> None:

@@ -15,13 +15,14 @@ from nas.evaluation.subnet_actor import SpaceSpec
 from nas.evaluation.training_actor import TrainingActor
 from nas.problem import Problem
 from nas.progress import Progress
-from search_spaces.checkpoint import read_checkpoint
+from search_spaces.training import load_supernet
 from storage.records import Lease
 from storage.store import ResultStore
 
 CHECKPOINT_SECONDS = 15.0
 LOST_WORKERS = 3
 FILE = "supernet.safetensors"
+SMALL_STEP_MACS = 1e9
 
 
 def trained_weights(
@@ -49,12 +50,59 @@ def trained_weights(
 
 
 def stored_weights(problem: Problem, folder: Path) -> Mapping[str, NDArray[Any]]:
-    """The tensors of the job's supernet as its checkpoint has them.
+    """The tensors of the job's supernet by name.
 
     Raises:
-        ValueError: there is no checkpoint, or it belongs to another space.
+        ValueError: there is no checkpoint, it is damaged, or it belongs to another space.
     """
-    path = folder / FILE
-    if not path.exists():
-        raise ValueError(f"the supernet's weights are gone: there is no {path}")
-    return read_checkpoint(path, problem.space).weights
+    shared = load_supernet(folder / FILE, problem.space).shared
+    return {name: tensor.detach().numpy() for name, tensor in shared.items()}
+
+
+def _train(problem: Problem, path: Path, progress: Progress) -> None:
+    """Train to the last epoch, keeping a checkpoint; a lost worker is replaced and goes on from there."""
+    assert problem.dataset is not None
+    assert problem.spec.supernet is not None
+    settings = problem.spec.supernet.training
+    data = problem.dataset.train
+    images, labels = ray.put(data.inputs()), ray.put(np.asarray(data.labels, np.int64))
+    threads = _threads(problem)
+    kind = ray.remote(TrainingActor).options(num_cpus=min(threads, int(ray.cluster_resources()["CPU"])))
+    for attempt in range(1, LOST_WORKERS + 1):
+        known = path.read_bytes() if path.exists() else None
+        spec = SpaceSpec(problem.space.name, problem.space.settings)
+        actor = kind.remote(spec, settings, images, labels, known, threads)
+        try:
+            _epochs(actor, settings.epochs, path, progress)
+            return
+        except ray.exceptions.RayTaskError as error:
+            raise RuntimeError(f"the supernet could not be trained: {error.cause}") from error
+        except ray.exceptions.RayError as error:
+            if attempt == LOST_WORKERS:
+                raise RuntimeError(f"{attempt} workers were lost while the supernet was trained: {error}") from error
+            progress.say(f"a training worker was lost ({type(error).__name__}); going on from the last checkpoint")
+        finally:
+            ray.kill(actor)
+
+
+def _threads(problem: Problem) -> int:
+    """One thread where a step is so small that threads would mostly wait for each other, else every core.
+
+    It depends on the job alone, because the number of threads decides the last bits of the weights.
+    """
+    assert problem.spec.supernet is not None
+    largest = problem.space.costs(problem.space.largest()[None])["macs"][0]
+    return 1 if largest * problem.spec.supernet.batch_size < SMALL_STEP_MACS else os.cpu_count() or 1
+
+
+def _epochs(actor: Any, epochs: int, path: Path, progress: Progress) -> None:
+    """Run the actor to the last epoch; the checkpoint on disk is never older than some seconds and an epoch."""
+    done = ray.get(actor.epoch.remote())
+    progress.training(done, epochs, {})
+    saved = time.monotonic()
+    while done < epochs:
+        done, metrics = ray.get(actor.train_epoch.remote())
+        if done == epochs or time.monotonic() - saved > CHECKPOINT_SECONDS:
+            write_atomically(path, ray.get(actor.checkpoint.remote()))
+            saved = time.monotonic()
+        progress.training(done, epochs, metrics)

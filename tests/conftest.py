@@ -1,5 +1,6 @@
 """Fixtures for every package."""
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -8,6 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Before torch is imported: test processes run side by side, and threads of two of them on one core wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 pytest.register_assert_rewrite("storage.conformance")
 

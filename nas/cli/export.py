@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import AsJson, Default, JobId, StoreUrl, open_store
+from nas.cli.options import AsJson, Default, JobId, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_json, print_table
 from nas.jobspec.load import parse_job
 from nas.results import NothingFound, Results
@@ -28,7 +28,7 @@ def export(
             raise ValueError(f"--output {output}: the folder {output.parent} does not exist")
     with open_store(store) as opened:
         with bad_input():
-            found = opened.job(job)
+            found = find_job(opened, job)
             spec = parse_job(found.spec, source=f"the stored spec of job {found.id}")
             results = Results.of(spec.objectives, opened.evaluations(found.id))
         try:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from nas.cli.failure import bad_input
+from storage.errors import UnknownJob
+from storage.records import Job
 from storage.store import DEFAULT_URL, ResultStore
 
 StoreUrl = Annotated[
@@ -13,7 +15,7 @@ StoreUrl = Annotated[
     typer.Option("--store", envvar="NAS_STORE", help="SQL store: sqlite:///FILE or postgresql://USER@HOST/DATABASE."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of a job, as `nas jobs` lists it.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of a job, as `nas jobs` lists it, or `latest`.")]
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="A job file; `nas schema` describes it.")]
 Default = DEFAULT_URL
 
@@ -22,3 +24,17 @@ def open_store(url: str, *, create: bool = False) -> ResultStore:
     """Open the store, or end the command with the reason why not."""
     with bad_input():
         return ResultStore(url, create=create)
+
+
+def find_job(store: ResultStore, job_id: str) -> Job:
+    """The job with this id, or the newest for `latest`.
+
+    Raises:
+        UnknownJob: there is no such job.
+    """
+    if job_id != "latest":
+        return store.job(job_id)
+    newest = store.jobs(limit=1)
+    if not newest:
+        raise UnknownJob(job_id, [], store.name)
+    return newest[0]

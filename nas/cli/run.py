@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import typer
 
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import Default, JobFile, JobId, StoreUrl, open_store
+from nas.cli.options import Default, JobFile, JobId, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_table
 from nas.cli.progress import ProgressBars
 from nas.cli.tables import front_rows
@@ -33,7 +33,7 @@ def resume(job: JobId, store: StoreUrl = Default) -> None:
     """Go on with a job that was killed, interrupted, cancelled or failed; nothing is evaluated twice."""
     with open_store(store) as opened:
         with bad_input():
-            found = opened.job(job)
+            found = find_job(opened, job)
             if found.status is JobStatus.SUCCEEDED:
                 messages.print(f"job {found.id} has already succeeded; `nas pareto {found.id}` shows what it found")
                 return

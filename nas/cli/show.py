@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import AsJson, Default, JobId, StoreUrl, open_store
+from nas.cli.options import AsJson, Default, JobId, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_csv, print_json, print_table
 from nas.cli.tables import front_rows
 from nas.objectives import Objective
@@ -103,7 +103,7 @@ def _why_empty(results: Results) -> str:
 
 def _load(store: ResultStore, job_id: str) -> tuple[Job, Results]:
     with bad_input():
-        job = store.job(job_id)
+        job = find_job(store, job_id)
         objectives = [Objective(**objective) for objective in job.spec["objectives"]]
         return job, Results.of(objectives, store.evaluations(job.id))
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from nas.evaluation.subnet_actor import SpaceSpec
 from search_spaces.registry import SPACES
-from search_spaces.training import SupernetTrainer, TrainingSettings
+from search_spaces.training import SupernetTrainer
+from search_spaces.training_settings import TrainingSettings
 
 
 class TrainingActor:

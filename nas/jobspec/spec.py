@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from nas.jobspec.consistency import ACCURACY, asked_metrics, inconsistencies
 from nas.jobspec.errors import Problem
 from nas.objectives import Objective
+from search_spaces.training_settings import TrainingSettings
 
 DEFAULT_DEVICES: dict[str, dict[str, Any]] = {"cpu": {"kind": "host", "threads": 1}}
 
@@ -70,30 +71,21 @@ class DataSpec(Section):
         return {"name": given} if isinstance(given, str) else given
 
 
-class SupernetSpec(Section):
-    """How the weight-sharing supernet is trained (sandwich rule, in-place distillation).
+class SupernetSpec(TrainingSettings):
+    """How the weight-sharing supernet is trained, and what its subnets are recalibrated on.
 
     Attributes:
-        epochs: passes over the training split.
-        batch_size: images in a step.
-        learning_rate: the highest one; it rises in the first epochs and falls along a cosine.
-        momentum: of stochastic gradient descent.
-        weight_decay: of all weights but biases and normalisation.
-        label_smoothing: for the largest network, which learns from the labels.
-        random_subnets: networks drawn in each step beside the largest and the smallest.
-        distillation: whether the other networks learn from the largest instead of the labels.
         recalibration_samples: training images that a subnet's normalisation statistics are taken from.
     """
 
-    epochs: int = Field(default=20, ge=1, le=100_000)
-    batch_size: int = Field(default=128, ge=2, le=65_536)
-    learning_rate: float = Field(default=0.1, gt=0, le=100)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1e-4, ge=0, le=1)
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    random_subnets: int = Field(default=2, ge=0, le=64)
-    distillation: bool = True
+    model_config = ConfigDict(strict=True)
+
     recalibration_samples: int = Field(default=512, ge=2, le=1_000_000)
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The recipe alone."""
+        return TrainingSettings(**self.model_dump(exclude={"recalibration_samples"}))
 
 
 class BudgetSpec(Section):

@@ -1,0 +1,110 @@
+"""`kill -9` of a running `nas run`, then `nas resume`: the same end, and nothing evaluated twice."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+JOB: dict[str, Any] = {
+    "name": "killed",
+    "seed": 5,
+    "space": {
+        "name": "mobilenet_v3",
+        "resolutions": [8],
+        "widths": [8, 16],
+        "strides": [1, 2],
+        "activations": ["relu", "h_swish"],
+        "squeeze_excite": [False, True],
+        "depths": [1, 2],
+        "expansions": [2, 3],
+        "kernels": [3, 5],
+        "stem_width": 8,
+        "stem_stride": 1,
+        "final_width": 32,
+        "feature_width": 32,
+    },
+    "data": {"name": "digits", "limit": 600},
+    "supernet": {"epochs": 4, "batch_size": 64, "recalibration_samples": 128},
+    "objectives": ["accuracy", "macs"],
+    "strategy": {"name": "nsga2", "population": 8},
+    "budget": {"evaluations": 30},
+    "execution": {"workers": 1, "batch": 5, "in_flight": 2},
+}
+BUDGET = 30
+
+
+def nas(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the command with a store in the folder."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from nas.cli.main import main; main()", *arguments],
+        cwd=folder,
+        env={**os.environ, "NAS_STORE": f"sqlite:///{folder}/nas.db"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(folder: Path, *arguments: str) -> str:
+    """What the command printed; it has to succeed."""
+    process = nas(folder, *arguments)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out
+
+
+def killed_at(process: subprocess.Popen[str], line: str) -> None:
+    """Kill the process as soon as it prints a line that begins so; it has to come."""
+    assert process.stderr is not None
+    for printed in process.stderr:
+        if printed.startswith(line):
+            process.kill()
+            break
+    else:
+        pytest.fail(f"the process ended without printing {line!r}")
+    process.communicate()
+    assert process.returncode == -9
+
+
+def evaluations(folder: Path) -> dict[str, dict[str, float]]:
+    """Key -> accuracy and MACs of every stored evaluation; a key that comes twice is an error."""
+    rows = json.loads(finished(folder, "show", "latest", "--json"))["evaluations"]
+    assert all(row["error"] is None for row in rows)
+    found = {row["key"]: {name: row[name] for name in ("accuracy", "macs")} for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def front(folder: Path) -> list[str]:
+    """The keys on the front."""
+    return [row["key"] for row in json.loads(finished(folder, "pareto", "latest", "--json"))]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_in_training_and_twice_in_the_search(tmp_path: Path) -> None:
+    """A job that dies three times ends as the undisturbed one."""
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "job.yaml").write_text(yaml.safe_dump(JOB))
+    finished(folders[0], "run", "job.yaml")
+
+    killed_at(nas(folders[1], "run", "job.yaml"), "training: 2 of 4")
+    killed_at(nas(folders[1], "resume", "latest"), "searching: ")
+    before = evaluations(folders[1])
+    assert 0 < len(before) < BUDGET
+    killed_at(nas(folders[1], "resume", "latest"), "searching: 18")
+    assert before.items() <= evaluations(folders[1]).items()
+    finished(folders[1], "resume", "latest")
+
+    whole, killed = (evaluations(folder) for folder in folders)
+    assert len(killed) == BUDGET
+    assert killed == whole
+    assert front(folders[1]) == front(folders[0])
+    assert "already succeeded" in nas(folders[1], "resume", "latest").communicate()[1]
