@@ -35,12 +35,19 @@ def parse(text: str) -> CellPair:
     if len(text) > LONGEST:
         raise ValueError(f"a genotype has at most {LONGEST} characters, got {len(text)}")
     try:
-        (statement,) = ast.parse(text.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return _read(text.strip())
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("a genotype is not nested as deeply as this text") from error
+
+
+def _read(text: str) -> CellPair:
+    try:
+        (statement,) = ast.parse(text).body
+    except (SyntaxError, ValueError) as error:
         raise ValueError(f"not one expression Genotype(...): {error}") from error
     call = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype":
-        raise ValueError(f"expected Genotype(normal=..., ...), got {text.strip()[:80]!r}")
+        raise ValueError(f"expected Genotype(normal=..., ...), got {text[:80]!r}")
     fields: dict[str | None, ast.expr] = dict(zip(CellPair._fields, call.args, strict=False))
     fields.update({keyword.arg: keyword.value for keyword in call.keywords})
     if set(fields) != set(CellPair._fields) or len(call.args) + len(call.keywords) != len(CellPair._fields):

@@ -23,7 +23,7 @@ from search_spaces.torch_graph import TorchGraph
 
 GENOTYPES = 50
 SMALL: dict[str, dict[str, Any]] = {
-    "darts": {"classes": 7, "resolution": 8, "width": 4, "layers": 3, "nodes": 3},
+    "darts": {"classes": 7, "resolution": 8, "width": 4, "layers": 3, "nodes": 2},
     "fbnet": {
         "classes": 10,
         "resolution": 16,
