@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from search_spaces.graph import Graph
-from search_spaces.torch_operators import TORCH_OPERATORS, Function
+from search_spaces.torch_inputs import Function
+from search_spaces.torch_operators import TORCH_OPERATORS
 
 Step = tuple[Function, tuple[int, ...], int, tuple[int, ...]]
 

@@ -7,21 +7,15 @@ already inside the function. `values` are the node's inputs, None where an optio
 """
 
 import math
-import operator
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from search_spaces.depthwise import DepthwiseConvolution, gains
-from search_spaces.graph import GraphError, Node, Value
-
-Function = Callable[..., Any]  # tensors in, a tensor out (a tuple of them for Split)
-Values = Sequence[Value | None]
-Builder = Callable[[Node, Values], tuple[Function, int]]
+from search_spaces.graph import GraphError, Node
+from search_spaces.torch_inputs import Builder, Function, Values, given, integers, refuse, shape_of, torch_padding
+from search_spaces.torch_pooling import average_pool, max_pool
 
 
 def _plain(function: Function) -> Builder:
@@ -29,54 +23,24 @@ def _plain(function: Function) -> Builder:
     return lambda node, values: (function, len(values))
 
 
-def _integers(node: Node, value: Value | None, what: str) -> list[int]:
-    if value is None or value.data is None:
-        raise GraphError(f"node {node.name!r}: {node.op} needs a constant {what}")
-    return [int(entry) for entry in value.data.reshape(-1)]
-
-
-def _given(values: Values, index: int) -> Value | None:
-    """The optional input `index`, or None."""
-    return values[index] if len(values) > index else None
-
-
-def _shape(values: Values, index: int = 0) -> tuple[int, ...]:
-    value = values[index]
-    assert value is not None
-    return value.shape
-
-
-def _refuse(node: Node, *names: str) -> None:
-    """Attributes of other opsets that the shape inference does not know either."""
-    for name in names:
-        if node.attributes.get(name) not in (None, 0, "NOTSET"):
-            raise GraphError(f"node {node.name!r}: {node.op} with {name} is not supported")
-
-
-def _padding(pads: Sequence[int]) -> list[int]:
-    """ONNX's begins and ends, first axis first, as `torch.nn.functional.pad` takes them, last axis first."""
-    rank = len(pads) // 2
-    return [pad for axis in reversed(range(rank)) for pad in (pads[axis], pads[rank + axis])]
-
-
 def _conv(node: Node, values: Values) -> tuple[Function, int]:
-    _refuse(node, "auto_pad")
-    attributes, weight = node.attributes, _shape(values, 1)
+    refuse(node, "auto_pad")
+    attributes, weight = node.attributes, shape_of(values, 1)
     rank = len(weight) - 2
-    pads = attributes.get("pads") or [0] * (2 * rank)
-    strides = attributes.get("strides") or [1] * rank
-    dilations = attributes.get("dilations") or [1] * rank
+    pads = list(attributes.get("pads") or [0] * (2 * rank))
+    strides = list(attributes.get("strides") or [1] * rank)
+    dilations = list(attributes.get("dilations") or [1] * rank)
     groups = attributes.get("group", 1)
     begins, zeros = pads[:rank], [0] * rank
     if begins == pads[rank:]:
         if groups > 1 and weight[:2] == (groups, 1) and dilations == [1, 1] and len(values) == 2:
-            return _depthwise(list(weight[2:]), list(strides), list(begins)), 2
+            return _depthwise(list(weight[2:]), strides, begins), 2
 
         def convolve(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
             return torch.convolution(x, w, b, strides, begins, dilations, False, zeros, groups)
 
         return convolve, len(values)
-    padding = _padding(pads)
+    padding = torch_padding(pads)
 
     def pad_and_convolve(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         return torch.convolution(functional.pad(x, padding), w, b, strides, zeros, dilations, False, zeros, groups)
@@ -94,83 +58,13 @@ def _depthwise(kernel: list[int], strides: list[int], pads: list[int]) -> Functi
     return convolve
 
 
-_MAX_POOL = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
-_AVERAGE_POOL = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
-
-
-class _Window:
-    """The sliding window of a pooling node, ready for torch.
-
-    `padding` is ONNX's own; `overhang` is what `ceil_mode` lets the last window reach beyond it. Torch pads
-    symmetrically and by at most half a window; whatever else there is (`explicit`) is padded beforehand.
-    """
-
-    def __init__(self, node: Node, shape: tuple[int, ...]) -> None:
-        _refuse(node, "auto_pad", "storage_order")
-        attributes, rank = node.attributes, len(shape) - 2
-        self.rank = rank
-        self.kernel = list(attributes["kernel_shape"])
-        self.strides = list(attributes.get("strides") or [1] * rank)
-        self.dilations = list(attributes.get("dilations") or [1] * rank)
-        pads = list(attributes.get("pads") or [0] * (2 * rank))
-        self.begins = pads[:rank]
-        self.padding = _padding(pads)
-        self.overhang = [0] * (2 * rank)
-        if attributes.get("ceil_mode", 0):
-            for axis in range(rank):
-                reach = (
-                    shape[2 + axis] + pads[axis] + pads[rank + axis] - self.dilations[axis] * (self.kernel[axis] - 1)
-                )
-                self.overhang[2 * (rank - 1 - axis) + 1] = -(reach - 1) % self.strides[axis]
-        halves = [size // 2 for size in self.kernel]
-        self.explicit = self.begins != pads[rank:] or any(self.overhang) or any(map(operator.gt, self.begins, halves))
-
-
-def _max_pool(node: Node, values: Values) -> tuple[Function, int]:
-    w = _Window(node, _shape(values))
-    pool, zeros = _MAX_POOL[w.rank], [0] * w.rank
-    if not w.explicit:
-        return partial(_pool_max, pool, w.kernel, w.strides, w.begins, w.dilations), 1
-    padding = [a + b for a, b in zip(w.padding, w.overhang, strict=True)]
-    inner = partial(_pool_max, pool, w.kernel, w.strides, zeros, w.dilations)
-    return lambda x: inner(functional.pad(x, padding, value=-math.inf)), 1
-
-
-def _pool_max(
-    pool: Function, kernel: list[int], strides: list[int], pads: list[int], dilations: list[int], x: Tensor
-) -> Any:
-    return pool(x, kernel, strides, pads, dilations)
-
-
-def _average_pool(node: Node, values: Values) -> tuple[Function, int]:
-    w = _Window(node, _shape(values))
-    pool, counted = _AVERAGE_POOL[w.rank], bool(node.attributes.get("count_include_pad", 0))
-    if not w.explicit and set(w.dilations) == {1}:
-        return lambda x: pool(x, w.kernel, w.strides, w.begins, False, counted), 1
-
-    def mean(x: Tensor) -> Tensor:
-        """Sums over windows, divided by how many of their entries count."""
-        ones = torch.ones_like(x[:1, :1])
-        ones = functional.pad(functional.pad(ones, w.padding, value=float(counted)), w.overhang)
-        padded = functional.pad(functional.pad(x, w.padding), w.overhang)
-        return _window_sums(padded, w) / _window_sums(ones, w)
-
-    return mean, 1
-
-
-def _window_sums(x: Tensor, w: _Window) -> Tensor:
-    rank, channels = w.rank, x.shape[1]
-    kernel = x.new_ones((channels, 1, *w.kernel))
-    return torch.convolution(x, kernel, None, w.strides, [0] * rank, w.dilations, False, [0] * rank, channels)
-
-
 def _global_average_pool(node: Node, values: Values) -> tuple[Function, int]:
-    axes = list(range(2, len(_shape(values))))
+    axes = list(range(2, len(shape_of(values))))
     return lambda x: x.mean(axes, keepdim=True), 1
 
 
 def _clip(node: Node, values: Values) -> tuple[Function, int]:
-    bounds = (_given(values, 1), _given(values, 2))
+    bounds = (given(values, 1), given(values, 2))
     if all(bound is None or bound.data is not None for bound in bounds):
         low, high = (None if bound is None or bound.data is None else bound.data.item() for bound in bounds)
         return (lambda x: torch.clamp(x, low, high)), 1
@@ -178,7 +72,7 @@ def _clip(node: Node, values: Values) -> tuple[Function, int]:
 
 
 def _cumulative_sum(node: Node, values: Values) -> tuple[Function, int]:
-    (axis,) = _integers(node, values[1], "axis")
+    (axis,) = integers(node, values[1], "axis")
     exclusive, backwards = node.attributes.get("exclusive", 0), node.attributes.get("reverse", 0)
 
     def accumulate(x: Tensor) -> Tensor:
@@ -205,7 +99,7 @@ def _elu(node: Node, values: Values) -> tuple[Function, int]:
 
 
 def _flatten(node: Node, values: Values) -> tuple[Function, int]:
-    axis, rank = node.attributes.get("axis", 1), len(_shape(values))
+    axis, rank = node.attributes.get("axis", 1), len(shape_of(values))
     axis = axis + rank if axis < 0 else axis
     if axis == 1:
         return (lambda x: x.flatten(1)), 1
@@ -234,7 +128,7 @@ def _gemm(node: Node, values: Values) -> tuple[Function, int]:
     attributes = node.attributes
     alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
     left, right = attributes.get("transA", 0), attributes.get("transB", 0)
-    bias = _given(values, 2)
+    bias = given(values, 2)
     if right and not left and alpha == 1 and beta == 1 and (bias is None or len(bias.shape) == 1):
         return functional.linear, len(values)
 
@@ -254,7 +148,7 @@ def _hard_sigmoid(node: Node, values: Values) -> tuple[Function, int]:
 
 
 def _layer_norm(node: Node, values: Values) -> tuple[Function, int]:
-    size, epsilon = list(_shape(values, 1)), node.attributes.get("epsilon", 1e-5)
+    size, epsilon = list(shape_of(values, 1)), node.attributes.get("epsilon", 1e-5)
 
     def normalise(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
         return torch.layer_norm(x, size, scale, bias, epsilon)
@@ -266,46 +160,46 @@ _PAD_MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect",
 
 
 def _pad(node: Node, values: Values) -> tuple[Function, int]:
-    pads = _integers(node, values[1], "pads")
-    mode, rank = node.attributes.get("mode", "constant"), len(_shape(values))
-    fill = _given(values, 2)
+    pads = integers(node, values[1], "pads")
+    mode, rank = node.attributes.get("mode", "constant"), len(shape_of(values))
+    fill = given(values, 2)
     if mode not in _PAD_MODES:
         raise GraphError(f"node {node.name!r}: Pad mode {mode!r} is not known; known: {', '.join(_PAD_MODES)}")
-    if _given(values, 3) is not None or (fill is not None and fill.data is None):
+    if given(values, 3) is not None or (fill is not None and fill.data is None):
         raise GraphError(f"node {node.name!r}: Pad takes a constant value and no axes")
     if mode == "constant":
         value = 0 if fill is None or fill.data is None else fill.data.item()
-        return (lambda x: functional.pad(x, _padding(pads), value=value)), 1
+        return (lambda x: functional.pad(x, torch_padding(pads), value=value)), 1
     if rank < 3 or any(pads[axis] for axis in (0, 1, rank, rank + 1)):
         raise GraphError(f"node {node.name!r}: Pad mode {mode!r} is for axes behind the first two, got pads {pads}")
-    inner = _padding([*pads[2:rank], *pads[rank + 2 :]])
+    inner = torch_padding([*pads[2:rank], *pads[rank + 2 :]])
     return (lambda x: functional.pad(x, inner, mode=_PAD_MODES[mode])), 1
 
 
 def _reduce(function: Function) -> Builder:
     def build(node: Node, values: Values) -> tuple[Function, int]:
-        _refuse(node, "noop_with_empty_axes")
+        refuse(node, "noop_with_empty_axes")
         keep = bool(node.attributes.get("keepdims", 1))
-        axes = _integers(node, values[1], "axes") if len(values) > 1 else list(range(len(_shape(values))))
+        axes = integers(node, values[1], "axes") if len(values) > 1 else list(range(len(shape_of(values))))
         return (lambda x: function(x, axes, keepdim=keep)), 1
 
     return build
 
 
 def _reshape(node: Node, values: Values) -> tuple[Function, int]:
-    _refuse(node, "allowzero")
-    target = _integers(node, values[1], "shape")
+    refuse(node, "allowzero")
+    target = integers(node, values[1], "shape")
     if 0 not in target:
         return (lambda x: x.reshape(target)), 1
     return (lambda x: x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(target)])), 1
 
 
 def _slice(node: Node, values: Values) -> tuple[Function, int]:
-    starts, ends = _integers(node, values[1], "starts"), _integers(node, values[2], "ends")
-    axes = _integers(node, values[3], "axes") if _given(values, 3) is not None else list(range(len(starts)))
-    steps = _integers(node, values[4], "steps") if _given(values, 4) is not None else [1] * len(starts)
+    starts, ends = integers(node, values[1], "starts"), integers(node, values[2], "ends")
+    axes = integers(node, values[3], "axes") if given(values, 3) is not None else list(range(len(starts)))
+    steps = integers(node, values[4], "steps") if given(values, 4) is not None else [1] * len(starts)
     slices = [slice(*bounds) for bounds in zip(starts, ends, steps, strict=True)]
-    rank = len(_shape(values))
+    rank = len(shape_of(values))
     if min(steps) > 0:
         index = [slice(None)] * rank
         for axis, part in zip(axes, slices, strict=True):
@@ -326,9 +220,9 @@ def _softmax(node: Node, values: Values) -> tuple[Function, int]:
 
 
 def _split(node: Node, values: Values) -> tuple[Function, int]:
-    axis, size = node.attributes.get("axis", 0), _shape(values)[node.attributes.get("axis", 0)]
-    if _given(values, 1) is not None:
-        sizes = _integers(node, values[1], "split")
+    axis, size = node.attributes.get("axis", 0), shape_of(values)[node.attributes.get("axis", 0)]
+    if given(values, 1) is not None:
+        sizes = integers(node, values[1], "split")
     else:
         count = len(node.outputs)
         chunk = -(-size // count)
@@ -342,13 +236,13 @@ def _concat(node: Node, values: Values) -> tuple[Function, int]:
 
 
 def _transpose(node: Node, values: Values) -> tuple[Function, int]:
-    axes = node.attributes.get("perm") or list(reversed(range(len(_shape(values)))))
+    axes = node.attributes.get("perm") or list(reversed(range(len(shape_of(values)))))
     return (lambda x: x.permute(axes)), 1
 
 
 TORCH_OPERATORS: dict[str, Builder] = {
     "Add": _plain(torch.add),
-    "AveragePool": _average_pool,
+    "AveragePool": average_pool,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
@@ -367,7 +261,7 @@ TORCH_OPERATORS: dict[str, Builder] = {
     "Identity": _plain(lambda x: x),
     "LayerNormalization": _layer_norm,
     "MatMul": _plain(torch.matmul),
-    "MaxPool": _max_pool,
+    "MaxPool": max_pool,
     "Mul": _plain(torch.mul),
     "Pad": _pad,
     "ReduceMean": _reduce(torch.mean),

@@ -152,18 +152,13 @@ class SupernetTrainer:
         epoch = notes.get("epoch")
         if type(epoch) is not int or not 0 <= epoch <= self.settings.epochs:
             raise CheckpointError(f"checkpoint {path} has epoch {epoch!r} of {self.settings.epochs}")
-        shapes = {f"weights/{name}": tuple(value.shape) for name, value in self.supernet.shared.items()}
-        states = {
-            f"optimiser/{name}/{key}": () if key == "step" else tuple(value.shape)
-            for name, value in self.supernet.shared.items()
-            for key in OPTIMISER_STATE[self.settings.optimiser]
-        }
-        tensors = load_checkpoint(path, shapes, states).tensors
+        tensors = _restore(self.supernet, path)
         for name, parameter in self.supernet.shared.items():
-            parameter.data.copy_(tensors[f"weights/{name}"])
-            keys = [key for key in OPTIMISER_STATE[self.settings.optimiser] if f"optimiser/{name}/{key}" in tensors]
-            state = {key: tensors[f"optimiser/{name}/{key}"].to(self.device) for key in keys}
-            self.optimiser.state[parameter] = state
+            self.optimiser.state[parameter] = {
+                key: tensors[f"optimiser/{name}/{key}"].to(self.device)
+                for key in OPTIMISER_STATE[self.settings.optimiser]
+                if f"optimiser/{name}/{key}" in tensors
+            }
         self.epoch = epoch
 
     def _notes(self) -> dict[str, Any]:
@@ -248,17 +243,24 @@ def load_supernet(path: Path, space: SearchSpace) -> Supernet:
         if notes.get(key) != own:
             raise CheckpointError(f"checkpoint {path} was trained for {key} {notes.get(key)!r}, this is {own!r}")
     supernet = Supernet(space, seed=0)
-    shapes = {f"weights/{name}": tuple(value.shape) for name, value in supernet.shared.items()}
+    _restore(supernet, path)
+    return supernet
+
+
+def _restore(supernet: Supernet, path: Path) -> dict[str, Tensor]:
+    """Copy the weights of a checkpoint into a supernet; returns all its tensors, the optimiser's among them."""
+    weights = {f"weights/{name}": tuple(value.shape) for name, value in supernet.shared.items()}
     states = {
         f"optimiser/{name}/{key}": () if key == "step" else tuple(value.shape)
         for name, value in supernet.shared.items()
         for keys in OPTIMISER_STATE.values()
         for key in keys
     }
-    tensors = load_checkpoint(path, shapes, states).tensors
-    for name, parameter in supernet.shared.items():
-        parameter.data.copy_(tensors[f"weights/{name}"])
-    return supernet
+    tensors = load_checkpoint(path, weights, states).tensors
+    with torch.no_grad():
+        for name, parameter in supernet.shared.items():
+            parameter.copy_(tensors[f"weights/{name}"])
+    return tensors
 
 
 def _optimiser(supernet: Supernet, settings: TrainingSettings) -> torch.optim.Optimizer:
