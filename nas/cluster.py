@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -33,6 +35,7 @@ def local_cluster(cpus: int, devices: Sequence[str]) -> Iterator[None]:
         cpus: logical processors that tasks and actors share.
         devices: names of the measuring devices.
     """
+    on_terminate = signal.getsignal(signal.SIGTERM)
     ray.init(
         address="local",
         num_cpus=cpus,
@@ -42,6 +45,8 @@ def local_cluster(cpus: int, devices: Sequence[str]) -> Iterator[None]:
         logging_level="ERROR",
         configure_logging=False,
     )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)  # ray takes the signal for itself and would abort
     try:
         yield
     finally:

@@ -50,8 +50,10 @@ class Problem:
     def static_violation(self, population: Population) -> NDArray[np.float64]:
         """By how much each genotype breaks the bounds that need no evaluation, (n,), 0 where they hold."""
         costs = self.space.costs(population)
-        parts = [objective.violations(costs[objective.metric]) for objective in self.static_bounds]
-        return np.sum(parts, axis=0, dtype=np.float64)
+        broken = np.zeros(len(population))
+        for objective in self.static_bounds:
+            broken += objective.violations(costs[objective.metric])
+        return broken
 
     @property
     def static_bounds(self) -> list[Objective]:

@@ -1,7 +1,8 @@
-"""`kill -9` of a running `nas run`, then `nas resume`: the same end, and nothing evaluated twice."""
+"""`kill -9` of a running `nas run`, or a signal, then `nas resume`: the same end, and nothing evaluated twice."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,17 +59,18 @@ def finished(folder: Path, *arguments: str) -> str:
     return out
 
 
-def killed_at(process: subprocess.Popen[str], line: str) -> None:
-    """Kill the process as soon as it prints a line that begins so; it has to come."""
+def stopped_at(process: subprocess.Popen[str], line: str, number: signal.Signals) -> str:
+    """Send a signal as soon as the process prints a line that begins so, which has to come; what it said then."""
     assert process.stderr is not None
     for printed in process.stderr:
         if printed.startswith(line):
-            process.kill()
+            process.send_signal(number)
             break
     else:
         pytest.fail(f"the process ended without printing {line!r}")
-    process.communicate()
-    assert process.returncode == -9
+    said = process.communicate()[1]
+    assert process.returncode == (-9 if number is signal.SIGKILL else 1), said
+    return said
 
 
 def evaluations(folder: Path) -> dict[str, dict[str, float]]:
@@ -87,19 +89,20 @@ def front(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_in_training_and_twice_in_the_search(tmp_path: Path) -> None:
-    """A job that dies three times ends as the undisturbed one."""
+def test_stopped_in_training_and_twice_in_the_search(tmp_path: Path) -> None:
+    """A job that is killed twice and interrupted once ends as the undisturbed one."""
     folders = [tmp_path / "whole", tmp_path / "killed"]
     for folder in folders:
         folder.mkdir()
         (folder / "job.yaml").write_text(yaml.safe_dump(JOB))
     finished(folders[0], "run", "job.yaml")
 
-    killed_at(nas(folders[1], "run", "job.yaml"), "training: 2 of 4")
-    killed_at(nas(folders[1], "resume", "latest"), "searching: ")
+    stopped_at(nas(folders[1], "run", "job.yaml"), "training: 2 of 4", signal.SIGKILL)
+    stopped_at(nas(folders[1], "resume", "latest"), "searching: ", signal.SIGKILL)
     before = evaluations(folders[1])
     assert 0 < len(before) < BUDGET
-    killed_at(nas(folders[1], "resume", "latest"), "searching: 18")
+    said = stopped_at(nas(folders[1], "resume", "latest"), "searching: 18", signal.SIGTERM)
+    assert "interrupted; go on with `nas resume" in said
     assert before.items() <= evaluations(folders[1]).items()
     finished(folders[1], "resume", "latest")
 

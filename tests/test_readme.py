@@ -1,0 +1,66 @@
+"""What the README says is true: its commands run, its job files are sound, its results hold."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+import yaml
+
+from nas.jobspec.load import parse_job
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_commands_run_and_results_hold(tmp_path: Path) -> None:
+    """The digits job from the first command to the exported model, as a newcomer types it."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("NAS_STORE", None)
+    script = "set -euo pipefail\n" + "\n".join(blocks("bash"))
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, check=True)
+    job = json.loads((tmp_path / "job.json").read_text())
+    assert job["status"] == "SUCCEEDED"
+    assert len(job["evaluations"]) == 100
+    assert len({row["key"] for row in job["evaluations"]}) == 100
+    assert job["front"] >= 5
+    assert max(row["accuracy"] for row in job["evaluations"]) >= 0.97
+    assert len((tmp_path / "front.csv").read_text().splitlines()) == job["front"] + 1
+    assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+    onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
+    for code in blocks("python"):
+        said = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        assert said.stdout.startswith(job["id"])
+
+
+def test_job_files_in_the_text_are_sound() -> None:
+    """The job is accepted as it stands, and the devices of the second block fit into it."""
+    job, devices = (yaml.safe_load(block) for block in blocks("yaml"))
+    parse_job(job)
+    metrics = [f"latency_ms@{name}" for name in devices["devices"]]
+    for section in devices["devices"].values():
+        section["threads"] = min(section["threads"], os.cpu_count() or 1)
+    parse_job({**job, **devices, "objectives": ["accuracy", *metrics]})
+
+
+def test_links_and_make_targets_exist() -> None:
+    """Every file that the text points to is there, and so is every make target."""
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\bmake ([a-z]+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
