@@ -4,7 +4,7 @@ Read as data and never evaluated.
 """
 
 import ast
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LONGEST = 10_000
 """Characters."""
@@ -86,7 +86,7 @@ def _number(name: str, written: ast.expr) -> int:
     return written.value
 
 
-def _literal(name: str, written: ast.expr) -> list[object] | tuple[object, ...]:
+def _literal(name: str, written: ast.expr) -> list[Any] | tuple[Any, ...]:
     try:
         value = ast.literal_eval(written)
     except (ValueError, TypeError) as error:
