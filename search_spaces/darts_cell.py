@@ -1,15 +1,17 @@
 """One cell of the DARTS space: nodes with two inputs each, all of them side by side as the output."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
 
 from search_spaces.cell_operations import CELL_OPERATIONS, NONE, factorized_reduce, relu_conv_norm
 from search_spaces.cells import Zeros, computed_zero
+from search_spaces.decision import Option
 from search_spaces.graph import Graph, Value
 from search_spaces.space import Pick
 
 KINDS = ("normal", "reduce")
+Candidates = dict[Option, Callable[[], Value]]
 
 
 def pair_option(pair: Sequence[int]) -> str:
@@ -42,7 +44,7 @@ class Cell:
         for node in range(2, 2 + nodes):
             edges: dict[int, Value] = {}
             build = partial(self._pair, node, operations, edges)
-            pairs = {pair_option(pair): partial(build, pair) for pair in combinations(range(node), 2)}
+            pairs: Candidates = {pair_option(pair): partial(build, pair) for pair in combinations(range(node), 2)}
             self.states.append(build((0, 1)) if node == 2 else self.pick.op(f"{self.kind}_inputs{node}", pairs))
         parts = [
             computed_zero(self.g, self.states[1], f"{self.name}.zero{node}", stride=self.stride)
@@ -56,7 +58,7 @@ class Cell:
         """The sum of two edges; `edges` holds those of the node that another pair has built."""
         for source in pair:
             if source not in edges:
-                candidates = {option: partial(self._edge, node, source, option) for option in operations}
+                candidates: Candidates = {option: partial(self._edge, node, source, option) for option in operations}
                 edges[source] = self.pick.op(f"{self.kind}_edge{node}_from_{source}", candidates)
         name = f"{self.name}.node{node}.from_{'_'.join(map(str, pair))}"
         return self.zeros.total({f"{name}.{source}": edges[source] for source in pair})
