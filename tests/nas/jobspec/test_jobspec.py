@@ -15,6 +15,7 @@ from nas.jobspec.errors import JobSpecError, Problem
 from nas.jobspec.load import load_job, parse_job
 from nas.jobspec.schema import json_schema
 from nas.jobspec.spec import JobSpec
+from nas.strategies.registry import STRATEGIES
 from search_spaces.registry import SPACES
 
 SPACE = {
@@ -176,7 +177,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "strategy": (
         {"strategy.name": "nsga3"},
-        "strategy.name: 'nsga3' is not a known strategy; known: random, nsga2; did you mean 'nsga2'?",
+        f"strategy.name: 'nsga3' is not a known strategy; known: {', '.join(STRATEGIES)}; did you mean 'nsga2'?",
     ),
     "strategy option": ({"strategy.population": "20"}, "strategy.population: must be a whole number (got '20')"),
     "strategy range": ({"strategy.population": 1}, "strategy.population: must be at least 2 (got 1)"),
