@@ -137,8 +137,8 @@ def load_text(
         raise DatasetError(f"{path}: not UTF-8: {found}") from error
     points = _points(text)
     occurs = np.zeros(sys.maxunicode + 1, np.bool_)
-    occurs[points] = True
-    tokens = (np.cumsum(occurs, dtype=np.int64) - 1)[points]  # without sorting a text, which would take several times its memory
+    occurs[points] = True  # instead of a sort, which would take several times the memory of the text
+    tokens = (np.cumsum(occurs, dtype=np.int64) - 1)[points]
     tokens.flags.writeable = False
     border = len(tokens) - round(validation * len(tokens))
     parts = {"train": tokens[:border], "validation": tokens[border:]}

@@ -114,5 +114,5 @@ def test_actors_that_never_start_are_an_error() -> None:
     actor = ray.remote(Unborn)
     stage = Stage("unborn", actor.remote, 1, method="ping")
     stage.submit("work")
-    with pytest.raises(RuntimeError, match="the unborn actors do not start: .*no such thing"):
+    with pytest.raises(RuntimeError, match=r"the unborn actors do not start: .*no such thing"):
         drain(stage)
