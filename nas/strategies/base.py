@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
+from nas.strategies.features import Choices, Features
 from nas.strategies.history import History
 from nas.strategies.repair import repaired
 from search_spaces.genotypes import GenotypeSpace, Population
@@ -53,6 +54,7 @@ class Strategy(ABC, Generic[Options]):
         static_violation: bounds that need no evaluation, such as MACs. Every proposal satisfies them.
         seeds: (k, d) genotypes worth trying first, such as the largest and the smallest. A strategy may
             use them or not.
+        features: what predictors see of a genotype; by default its one-hot choices.
 
     Raises:
         ValueError: m is less than 1, the seed is negative, or the seeds are not genotypes of the space.
@@ -71,6 +73,7 @@ class Strategy(ABC, Generic[Options]):
         *,
         static_violation: StaticViolation | None = None,
         seeds: Population | None = None,
+        features: Features | None = None,
     ) -> None:
         if objectives < 1:
             raise ValueError(f"a strategy needs at least one objective (got {objectives})")
@@ -85,6 +88,7 @@ class Strategy(ABC, Generic[Options]):
         self.seeds = np.zeros((0, len(space.decisions)), np.int16) if seeds is None else seeds
         space.validate(self.seeds)
         self.seeds = space.canonical(self.seeds)
+        self.features: Features = Choices(space) if features is None else features
         self.history = History(len(space.decisions), objectives)
         self._static_violation = static_violation
         self._proposed: set[bytes] = set()
