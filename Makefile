@@ -41,6 +41,7 @@ bench: $(VENV)/.bench
 	mkdir -p out
 	$(BIN)/python benchmarks/graph_speed.py --json out/graph_speed.json
 	$(BIN)/python benchmarks/population_speed.py --json out/population_speed.json
+	$(BIN)/python benchmarks/search_speed.py --json out/search_speed.json
 	$(BIN)/python benchmarks/profiling.py --json out/profiling.json
 	$(BIN)/python benchmarks/supernet_speed.py --json out/supernet_speed.json
 

@@ -1,7 +1,9 @@
 """NSGA-II on whole populations, for any batch size and with work outstanding.
 
 K. Deb, A. Pratap, S. Agarwal, T. Meyarivan, "A fast and elitist multiobjective genetic algorithm:
-NSGA-II", IEEE Transactions on Evolutionary Computation 6(2), 2002.
+NSGA-II", IEEE Transactions on Evolutionary Computation 6(2), 2002. Early exit of the first population:
+C. Termritthikun, Y. Jamtsho, J. Ieamsaard, P. Muneesawang, I. Lee, "EEEA-Net: an early exit evolutionary neural
+architecture search", Engineering Applications of Artificial Intelligence 104, 2021, arXiv 2108.06156.
 """
 
 from typing import ClassVar, Literal
@@ -34,6 +36,11 @@ class Nsga2Options(StrategyOptions):
         le=1,
         description="probability for each active decision to change; by default one change on average",
     )
+    early_exit: bool = Field(
+        default=False,
+        description="first points are uniform samples, dropped before evaluation when they break a static bound, "
+        "instead of a balanced design (EEEA-Net); needs a static bound",
+    )
 
 
 class Nsga2(Strategy[Nsga2Options]):
@@ -41,12 +48,20 @@ class Nsga2(Strategy[Nsga2Options]):
 
     The parents are the `population` best by rank and crowding, of everything told when the batch is asked for: a
     batch of any size breeds from the newest results.
+
+    With `early_exit` the threshold of EEEA-Net is the job's own static bound, for a strategy sees no other measure of
+    complexity; later proposals satisfy static bounds in any case.
+
+    Raises:
+        ValueError: as `Strategy` says, or early exit is asked for without a static bound.
     """
 
     summary: ClassVar[str] = "multi-objective evolution by non-dominated sorting and crowding (NSGA-II)"
     options_type = Nsga2Options
 
     def _start(self) -> None:
+        if self.options.early_exit and self._static_violation is None:
+            raise ValueError("early_exit needs a static bound, such as one on macs or params, to exit by (got none)")
         self._survivors = Survivors(self.history, self.options.population)
 
     @property
@@ -59,6 +74,8 @@ class Nsga2(Strategy[Nsga2Options]):
 
     def _propose(self, n: int, rng: np.random.Generator) -> Population:
         if self.proposed < self.options.population:
+            if self.options.early_exit:
+                return self.space.sample(n, rng)
             return first_points(self.space, self.seeds, n, rng)
         parents = self.incumbents
         if len(parents) < 2:
