@@ -15,7 +15,8 @@ class TrainingSettings(BaseModel):
         epochs: passes over the training images.
         batch_size: images a step; an incomplete last batch is left out.
         optimiser: `sgd` (with Nesterov momentum) or `adamw`.
-        learning_rate: its peak; it rises linearly over `warmup_epochs` and falls to zero along a cosine.
+        learning_rate: its peak; it rises linearly over `warmup_epochs` and falls to zero along a cosine. A step
+            follows the mean gradient of its networks, so short supernet trainings bear twice the rate of one network.
         momentum: of `sgd`, and beta 1 of `adamw`.
         weight_decay: of weights only, never of biases and normalisation.
         label_smoothing: share of the target spread over all classes.
@@ -33,7 +34,7 @@ class TrainingSettings(BaseModel):
     epochs: int = Field(default=40, ge=1, le=100_000)
     batch_size: int = Field(default=64, ge=2, le=65_536)
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.1
+    learning_rate: Positive = 0.3
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_epochs: float = Field(default=2.0, ge=0)
