@@ -6,8 +6,10 @@ from pydantic import BeforeValidator, Field
 
 from nas.strategies.bandit import Bandit
 from nas.strategies.base import StaticViolation, Strategy, StrategyOptions
+from nas.strategies.bayesian import Bayesian
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.map_elites import MapElites
+from nas.strategies.mcts import Mcts
 from nas.strategies.nsga2 import Nsga2
 from nas.strategies.random import RandomSearch
 from nas.strategies.regularized_evolution import RegularizedEvolution
@@ -20,6 +22,8 @@ STRATEGIES: dict[str, type[Strategy[Any]]] = {
     "regularized_evolution": RegularizedEvolution,
     "local_search": LocalSearch,
     "map_elites": MapElites,
+    "mcts": Mcts,
+    "bayesian": Bayesian,
     "bandit": Bandit,
     "reinforce": Reinforce,
 }

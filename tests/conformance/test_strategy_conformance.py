@@ -16,6 +16,8 @@ SMALL_POPULATION: dict[str, dict[str, object]] = {
     "regularized_evolution": {"population": 10, "sample": 4},
     "local_search": {"first": 10, "memory": 20},
     "map_elites": {"first": 10, "bins": 4},
+    "mcts": {"first": 10, "leaf": 5},
+    "bayesian": {"first": 10, "training": 12, "candidates": 20},
     "bandit": {"first": 10, "block": 4},
     "reinforce": {"first": 10, "block": 4},
 }
