@@ -64,42 +64,41 @@ def test_measurement_is_complete(profiler: Profiler, device: Device) -> None:
     assert seen.peak_memory_bytes is None or seen.peak_memory_bytes > 0
 
 
+def fastest(profiler: Profiler, device: Device, model: bytes) -> float:
+    """The fastest of the timed runs of three measurements, in milliseconds."""
+    return min(float(profiler.profile(model, device).samples_ms.min()) for _ in range(3))
+
+
 def test_same_model_twice(profiler: Profiler, device: Device) -> None:
-    """The same model gives the same time; the best of three pairs, since the machine may be shared."""
+    """The same model gives the same time; the fastest run of each, since the machine is shared with other tests."""
     model = onnx_models.conv_net()
-    ratios = []
-    for _ in range(3):
-        first, second = (profiler.profile(model, device).median_ms for _ in range(2))
-        ratios.append(max(first, second) / min(first, second))
-    assert min(ratios) < 1.5
+    first, second = (fastest(profiler, device, model) for _ in range(2))
+    assert max(first, second) / min(first, second) < 1.5
 
 
 def test_ranking_agrees_with_cost(profiler: Profiler, device: Device) -> None:
     """Networks whose costs are four times apart are ranked by their cost."""
-    medians = [
-        profiler.profile(onnx_models.conv_net(layers=layers, channels=channels), device).median_ms
+    times = [
+        fastest(profiler, device, onnx_models.conv_net(layers=layers, channels=channels))
         for layers, channels in ((2, 8), (2, 32), (8, 32), (8, 64))
     ]
-    assert medians == sorted(medians)
+    assert times == sorted(times)
 
 
 def test_agrees_with_onnxruntime_called_directly(profiler: Profiler, device: Device) -> None:
-    """The median is what a plain script sees; the best of three pairs, since the machine may be shared."""
+    """The fastest run is as fast as in a plain script; medians of two spells differ on a machine that is shared."""
     model = onnx_models.conv_net(layers=8)
     batch = device.description["batch"]
     options = ort.SessionOptions()
     options.intra_op_num_threads = int(device.description["threads"])
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     image = np.random.default_rng(0).standard_normal((batch, 3, 32, 32), dtype=np.float32)
-    ratios = []
-    for _ in range(3):
-        times = []
-        for _ in range(40):
-            start = time.perf_counter()
-            session.run(None, {"image": image})
-            times.append((time.perf_counter() - start) * 1e3)
-        ratios.append(profiler.profile(model, device).median_ms / float(np.median(times[5:])))
-    assert min(abs(np.log(ratios))) < np.log(1.5), ratios
+    times = []
+    for _ in range(120):
+        start = time.perf_counter()
+        session.run(None, {"image": image})
+        times.append((time.perf_counter() - start) * 1e3)
+    assert 1 / 1.5 < fastest(profiler, device, model) / min(times) < 1.5
 
 
 @pytest.mark.parametrize(
