@@ -1,7 +1,7 @@
 """The elastic MobileNetV3 space of Once-for-All (Cai et al., arXiv 1908.09791; Howard et al., arXiv 1905.02244)."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from search_spaces.decision import Condition, Decision
 from search_spaces.graph import Graph, Value
@@ -13,6 +13,15 @@ from search_spaces.layers import (
     linear,
     make_divisible,
     squeeze_excite,
+)
+from search_spaces.settings import (
+    check_distinct,
+    check_flags,
+    check_known,
+    check_numbers,
+    check_whole,
+    check_wholes,
+    plain,
 )
 from search_spaces.space import Pick, SearchSpace
 
@@ -68,8 +77,7 @@ class MobileNetV3(SearchSpace):
         feature_width: int = 1280,
         width_multiplier: float = 1.0,
     ) -> None:
-        settings = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        settings = {key: list(value) if isinstance(value, Sequence) else value for key, value in settings.items()}
+        settings = plain(locals())
         _check(settings)
         self.classes, self.channels = classes, channels
         self.strides, self.activations, self.squeeze_excite = (
@@ -160,33 +168,20 @@ def _decisions(
     )
 
 
-def _check(settings: dict[str, object]) -> None:
+def _check(settings: dict[str, Any]) -> None:
     """Refuse settings that describe no network, naming the setting, what was given and what is allowed."""
-    stages = len(_items(settings, "widths"))
-    for key in ("strides", "activations", "squeeze_excite"):
-        if len(_items(settings, key)) != stages:
+    check_wholes(settings, "widths", "resolutions", "depths", "kernels")
+    stages = len(settings["widths"])
+    check_wholes(settings, "strides", length=stages)
+    check_whole(settings, "classes", "channels", "stem_width", "stem_stride", "final_width", "feature_width")
+    check_numbers(settings, "expansions", most=64)
+    check_numbers({"width_multiplier": [settings["width_multiplier"]]}, "width_multiplier", most=64)
+    check_known("activations", settings["activations"], ACTIVATIONS)
+    check_distinct(settings, "resolutions", "depths", "expansions", "kernels")
+    for key in ("activations", "squeeze_excite"):
+        if not isinstance(settings[key], list) or len(settings[key]) != stages:
             raise ValueError(f"{key} must have one entry for each of the {stages} widths, got {settings[key]}")
-    for key in ("resolutions", "widths", "strides", "depths", "kernels"):
-        if not all(type(item) is int and item > 0 for item in _items(settings, key)):
-            raise ValueError(f"{key} must be positive whole numbers, got {settings[key]}")
-    for key in ("classes", "channels", "stem_width", "stem_stride", "final_width", "feature_width"):
-        value = settings[key]
-        if type(value) is not int or value < 1:
-            raise ValueError(f"{key} must be a positive whole number, got {value!r}")
-    for item in (*_items(settings, "expansions"), settings["width_multiplier"]):
-        if not isinstance(item, int | float) or isinstance(item, bool) or not 0 < item <= 64:
-            raise ValueError(f"expansions and width_multiplier must be numbers in (0, 64], got {item!r}")
-    if any(kernel % 2 == 0 for kernel in _items(settings, "kernels")):  # type: ignore[operator]
+    for flag in settings["squeeze_excite"]:
+        check_flags({"squeeze_excite": flag}, "squeeze_excite")
+    if any(kernel % 2 == 0 for kernel in settings["kernels"]):
         raise ValueError(f"kernels must be odd, so that padding is symmetric, got {settings['kernels']}")
-    for kind in _items(settings, "activations"):
-        if kind not in ACTIVATIONS:
-            raise ValueError(f"activation {kind!r} is not known; known: {', '.join(ACTIVATIONS)}")
-    if not all(isinstance(item, bool) for item in _items(settings, "squeeze_excite")):
-        raise ValueError(f"squeeze_excite must be true or false for each stage, got {settings['squeeze_excite']}")
-
-
-def _items(settings: dict[str, object], key: str) -> list[object]:
-    value = settings[key]
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{key} must be a list with at least one entry, got {value!r}")
-    return value
