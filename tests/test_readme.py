@@ -33,8 +33,8 @@ def test_commands_run_and_results_hold(tmp_path: Path) -> None:
     subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, check=True)
     job = json.loads((tmp_path / "job.json").read_text())
     assert job["status"] == "SUCCEEDED"
-    assert len(job["evaluations"]) == 100
-    assert len({row["key"] for row in job["evaluations"]}) == 100
+    assert len(job["evaluations"]) == 150
+    assert len({row["key"] for row in job["evaluations"]}) == 150
     assert job["front"] >= 5
     assert max(row["accuracy"] for row in job["evaluations"]) >= 0.97
     assert len((tmp_path / "front.csv").read_text().splitlines()) == job["front"] + 1
