@@ -7,6 +7,8 @@ K. Yang, M. Emmerich, A. Deutz, T. Baeck, "Efficient computation of expected hyp
 decomposition algorithms", Journal of Global Optimization 75, 2019.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,7 +67,8 @@ def expected_below(samples: Array, levels: Array) -> Array:
     below = np.zeros((len(samples), len(levels)))
     for node, weight in enumerate(WEIGHTS):
         below += weight * np.maximum(finite - samples[:, node, None], 0.0)
-    return below * np.isfinite(levels)
+    below[:, ~np.isfinite(levels)] = 0.0
+    return below
 
 
 def at_nodes(mean: Array, deviation: Array) -> Array:
@@ -94,7 +97,7 @@ def _boxes(points: Array, reference: Array) -> list[list[tuple[float, float]]]:
     boxes = []
     levels = np.unique(points[:, -1])
     edges = [-np.inf, *levels.tolist(), last]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         below = points[points[:, -1] <= low, :-1]
         if len(below) > 1 and below.shape[1] > 1:
             below = below[front(below)]

@@ -7,10 +7,12 @@ from pydantic import BeforeValidator, Field
 from nas.strategies.bandit import Bandit
 from nas.strategies.base import StaticViolation, Strategy, StrategyOptions
 from nas.strategies.bayesian import Bayesian
+from nas.strategies.features import Features
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.map_elites import MapElites
 from nas.strategies.mcts import Mcts
 from nas.strategies.nsga2 import Nsga2
+from nas.strategies.predictor_assisted import PredictorAssisted
 from nas.strategies.random import RandomSearch
 from nas.strategies.regularized_evolution import RegularizedEvolution
 from nas.strategies.reinforce import Reinforce
@@ -24,6 +26,7 @@ STRATEGIES: dict[str, type[Strategy[Any]]] = {
     "map_elites": MapElites,
     "mcts": Mcts,
     "bayesian": Bayesian,
+    "predictor_assisted": PredictorAssisted,
     "bandit": Bandit,
     "reinforce": Reinforce,
 }
@@ -64,13 +67,15 @@ def create(
     *,
     static_violation: StaticViolation | None = None,
     seeds: Population | None = None,
+    features: Features | None = None,
 ) -> Strategy[Any]:
     """Build the strategy that the options belong to; arguments are those of `Strategy`.
 
     Raises:
         ValueError: no strategy has the options' name, or as `Strategy` says.
     """
-    return strategy(options.name)(space, objectives, seed, options, static_violation=static_violation, seeds=seeds)
+    kind = strategy(options.name)
+    return kind(space, objectives, seed, options, static_violation=static_violation, seeds=seeds, features=features)
 
 
 def describe() -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ class Surrogate:
             warped = warping(losses)
             deviation = max(float(warped.std()), 1e-12)
             jacobian = float(np.log(warping.slope(losses)).sum()) - len(losses) * np.log(deviation)
-            return plain.evidence(features, warped) + jacobian
+            return float(plain.evidence(features, warped) + jacobian)
 
         shift = max(SHIFTS, key=score)
         process = plain.tuned(features, Warping(losses, shift)(losses), steps)
@@ -82,3 +82,8 @@ class Surrogate:
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Return (n,) predicted warped losses and their standard deviations."""
         return self._process.predict(features)
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of the noise on the warped scale."""
+        return self._process.noise

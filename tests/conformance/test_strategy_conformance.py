@@ -18,6 +18,7 @@ SMALL_POPULATION: dict[str, dict[str, object]] = {
     "map_elites": {"first": 10, "bins": 4},
     "mcts": {"first": 10, "leaf": 5},
     "bayesian": {"first": 10, "training": 12, "candidates": 20},
+    "predictor_assisted": {"first": 10, "training": 12, "generations": 1, "children": 10},
     "bandit": {"first": 10, "block": 4},
     "reinforce": {"first": 10, "block": 4},
 }
