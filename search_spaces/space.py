@@ -13,6 +13,7 @@ from search_spaces.decision import Decision, Option
 from search_spaces.extremes import extreme
 from search_spaces.genotypes import GenotypeSpace
 from search_spaces.graph import Graph, Value
+from search_spaces.identity import graph_hash
 
 Genotype = NDArray[np.int16]
 Population = NDArray[np.int16]
@@ -54,9 +55,15 @@ class SearchSpace(GenotypeSpace, ABC):
     Args:
         decisions: the choices, in column order of a genotype.
         settings: the keyword arguments that make this space again, plain JSON values.
+
+    Attributes:
+        trained_here: whether a supernet of this space is trained; false where weights come with the space.
+        tabulated: whether the costs of a population are look-ups; false where every network is built for them.
     """
 
     name: ClassVar[str]
+    trained_here: ClassVar[bool] = True
+    tabulated: ClassVar[bool] = True
 
     def __init__(self, decisions: tuple[Decision, ...], settings: Mapping[str, Any]) -> None:
         super().__init__(decisions)
@@ -74,6 +81,14 @@ class SearchSpace(GenotypeSpace, ABC):
         """
         self.validate(genotype[None])
         return self.assemble(Chosen(self.choices(genotype)))
+
+    def key(self, genotype: Genotype) -> str:
+        """The identity of a network, 64 hex digits: equal where two genotypes build the same one.
+
+        Raises:
+            ValueError: a row of the wrong length or range.
+        """
+        return graph_hash(self.graph(genotype))
 
     def largest(self) -> Genotype:
         """The (d,) canonical genotype with every number at its largest and named options by MACs."""
