@@ -10,11 +10,13 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
-from onnx.helper import get_attribute_value, tensor_dtype_to_np_dtype
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx.helper import get_attribute_value
 
+from search_spaces.constant_folding import folded, shape_content
 from search_spaces.graph import Graph, GraphError, Role, Shape, Value
 from search_spaces.onnx_file import CONSTANT
+from search_spaces.onnx_shapes import infer_node, infer_shapes, tensor_shape
 from search_spaces.operators import OPERATORS
 
 LARGEST_FILE = 2**31
@@ -126,10 +128,12 @@ class _Reader:
         self.weights: dict[str, NDArray[np.float32]] = {}
         self.values: dict[str, Value] = {}
         self.initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._opset = next(entry.version for entry in model.opset_import if entry.domain == "")
+        self._computed: set[str] = set()
         self._inferred: dict[str, tuple[Shape, str]] | None = None
         for info in model.graph.input:
             if info.name not in self.initializers:
-                shape, dtype = _shape(info)
+                shape, dtype = tensor_shape(info)
                 if not shape:
                     raise ValueError(f"input {info.name!r} has no axis for the batch")
                 self.values[info.name] = self.graph.input(info.name, (1, *shape[1:]), dtype)
@@ -142,6 +146,12 @@ class _Reader:
             self.values[node.output[0]] = self.graph.constant(node.output[0], data)
             return
         inputs = [self._input(node, place) for place in range(len(node.input))]
+        if (known := self._folded(node, inputs)) is not None:
+            self.values[node.output[0]] = self.graph.constant(node.output[0], known)
+            self._computed.add(node.output[0])
+            return
+        if node.op_type == "Reshape" and node.input[1] in self._computed:
+            inputs[1] = self._any_batch(inputs[0], inputs[1])
         attributes = {attribute.name: _attribute(attribute) for attribute in node.attribute}
         op = f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
         outputs = list(node.output)
@@ -163,8 +173,27 @@ class _Reader:
                 return self.graph.add_split(op, *inputs, name=name, names=outputs, **attributes)
             except GraphError:
                 pass  # used in a way the vocabulary does not know, such as a `Reshape` to a computed shape
-        known = [(output, *self._known(output, node)) for output in outputs]
+        known = self._known(node, inputs, outputs)
         return self.graph.add_foreign(op, *inputs, name=name, outputs=known, attributes=attributes)
+
+    def _folded(self, node: NodeProto, inputs: list[Value | None]) -> NDArray[np.generic] | None:
+        """The content of a node's output, where that is known: arithmetic on shapes and other small constants."""
+        if node.domain not in ("", "ai.onnx"):
+            return None
+        if node.op_type == "Shape" and inputs[0] is not None:
+            return shape_content(node, inputs[0].shape)
+        return folded(node, [None if value is None else value.data for value in inputs], self._opset)
+
+    def _any_batch(self, x: Value | None, target: Value | None) -> Value | None:
+        """A computed target of `Reshape` that keeps the batch, which is 1 only here, whatever it is at run time."""
+        if x is None or target is None or target.data is None or not target.data.size or x.shape[:1] != (1,):
+            return target
+        sizes = np.array(target.data)
+        if sizes.reshape(-1)[0] != 1:
+            return target
+        sizes.reshape(-1)[0] = 0
+        name = f"{target.name}.any_batch"
+        return self.graph.constants[name] if name in self.graph.constants else self.graph.constant(name, sizes)
 
     def _input(self, node: NodeProto, place: int) -> Value | None:
         name = node.input[place]
@@ -187,8 +216,21 @@ class _Reader:
         self.weights[tensor.name] = data
         return self.graph.parameter(tensor.name, data.shape, role)
 
-    def _known(self, output: str, node: NodeProto) -> tuple[Shape, str]:
-        """Shape and type of a value as onnx infers them with a batch of one."""
+    def _known(self, node: NodeProto, inputs: list[Value | None], outputs: list[str]) -> list[tuple[str, Shape, str]]:
+        """Name, shape and type of each output of a node, as onnx infers them from what is known of the inputs."""
+        found = infer_node(node, inputs, self._opset)
+        if not found.keys() >= set(outputs):
+            found = {**self._whole(), **found}
+        for output in outputs:
+            if output not in found:
+                what = f"node {node.name or output!r}: the shape of its output {output!r} is not known, because"
+                if node.op_type not in OPERATORS:
+                    raise ValueError(f"{what} its operator {node.op_type!r} is not in the vocabulary")
+                raise ValueError(f"{what} {node.op_type} computes it from values that are only known at run time")
+        return [(output, *found[output]) for output in outputs]
+
+    def _whole(self) -> dict[str, tuple[Shape, str]]:
+        """Shapes and types that onnx infers for the whole model, with a batch of one."""
         if self._inferred is None:
             model = ModelProto()
             model.CopyFrom(self.model)
@@ -198,28 +240,8 @@ class _Reader:
             for info in model.graph.output:
                 info.type.tensor_type.ClearField("shape")
             del model.graph.value_info[:]
-            try:
-                inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-            except Exception as error:  # onnx raises errors of several kinds here
-                raise ValueError(f"the shapes of the model cannot be inferred: {error}") from error
-            self._inferred = {}
-            for info in (*inferred.graph.value_info, *inferred.graph.output):
-                if all(size.HasField("dim_value") for size in info.type.tensor_type.shape.dim):
-                    self._inferred[info.name] = _shape(info)
-        if output not in self._inferred:
-            what = f"node {node.name or output!r}: operator {node.op_type!r}"
-            raise ValueError(f"{what} is not in the vocabulary and the shape of its output {output!r} is not known")
-        return self._inferred[output]
-
-
-def _shape(info: ValueInfoProto) -> tuple[Shape, str]:
-    tensor = info.type.tensor_type
-    sizes = tuple([dim.dim_value for dim in tensor.shape.dim])
-    if not info.type.HasField("tensor_type") or not tensor.HasField("shape"):
-        raise ValueError(f"{info.name!r} is not a tensor with a shape")
-    if any(size < 1 for size in sizes[1:]):
-        raise ValueError(f"{info.name!r} must have fixed sizes behind the batch axis, got {list(tensor.shape.dim)}")
-    return sizes, tensor_dtype_to_np_dtype(tensor.elem_type).name
+            self._inferred = infer_shapes(model)
+        return self._inferred
 
 
 def _constant(node: NodeProto) -> NDArray[np.generic]:
