@@ -1,5 +1,8 @@
 """The search spaces by name."""
 
+import inspect
+from typing import Any
+
 from search_spaces.darts import Darts
 from search_spaces.fbnet import FBNet
 from search_spaces.mobilenet_v3 import MobileNetV3
@@ -25,3 +28,25 @@ SPACES: dict[str, type[SearchSpace]] = {
         VisionTransformer,
     )
 }
+
+
+def describe() -> list[dict[str, Any]]:
+    """Every space with its default settings: `{name, summary, decisions, size, settings}`.
+
+    `decisions` counts them, `size` the different genotypes, and `settings` has the default of each.
+    """
+    described = []
+    for name, kind in SPACES.items():
+        space = kind()  # type: ignore[call-arg]  # every registered space has defaults for all that it takes
+        summary = inspect.getdoc(kind) or ""
+        settings = {setting: space.settings[setting] for setting in inspect.signature(kind).parameters}
+        described.append(
+            {
+                "name": name,
+                "summary": summary.splitlines()[0],
+                "decisions": len(space.decisions),
+                "size": space.size(),
+                "settings": settings,
+            }
+        )
+    return described
