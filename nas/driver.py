@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from nas.cluster import device_resource, local_cluster, ray
 from nas.evaluation.evaluator import RayEvaluator
-from nas.evaluation.subnet import EvaluationData
-from nas.evaluation.subnet_actor import SpaceSpec
+from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_device
 from nas.jobspec.spec import JobSpec
 from nas.lease_owner import held
@@ -95,8 +94,8 @@ class Driver:
         return {name: dict(section) for name, section in self._spec.devices.items() if f"latency_ms@{name}" in asked}
 
     def _weights(self) -> Mapping[str, NDArray[Any]] | None:
-        """The trained supernet's tensors; None when no accuracy is asked for."""
-        if self._problem.dataset is None:
+        """The trained supernet's tensors; None when none is needed, or they come with the space."""
+        if self._problem.dataset is None or not self._problem.space.trained_here:
             return None
         return trained_weights(self._store, self._lease, self._problem, self._folder, self._progress)
 
@@ -106,8 +105,8 @@ class Driver:
         if problem.dataset is not None and spec.supernet is not None:
             data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples)
         evaluator = RayEvaluator(
-            SpaceSpec(problem.space.name, problem.space.settings),
-            accuracy=spec.wants_accuracy,
+            problem.recipe,
+            scored=spec.wants_learned,
             weights=weights,
             data=data,
             devices=devices,

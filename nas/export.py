@@ -8,20 +8,25 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nas.artifacts import sha256, write_atomically
-from nas.evaluation.subnet import EvaluationData, Subnets
+from nas.evaluation.scores import EvaluationData, scores
+from nas.evaluation.subnet import subnets
 from nas.problem import Problem
 from nas.supernet_training import stored_weights
 from profilers.registry import make_device, open_profiler
+from search_spaces.images import resize
+from search_spaces.space_file import code_hash
 from storage.records import Artifact, Evaluation, Job
 from storage.store import ResultStore
 
 OUTPUT_TOLERANCE = 1e-4
-ACCURACY_TOLERANCE = 0.002
-BATCH = 256
-CHECKED_IMAGES = 64
+TOLERANCES = {"accuracy": 0.002, "loss": 0.002}
+"""By how much the file may differ from the front on the validation split; the loss is in nats."""
+CHECKED_INPUTS = 64
 
 
 class ExportFailed(RuntimeError):
@@ -60,7 +65,7 @@ def export_model(
     """Write the subnet of an evaluation as an ONNX file, if it passes every check.
 
     The file is run by ONNX Runtime: its outputs are compared with torch's on real inputs (random ones for a job
-    without data), its accuracy on the validation split and its latency on the job's devices with the front's.
+    without data), its accuracy and loss on the validation split and its latency on the job's devices with the front's.
 
     Args:
         store: where the file is recorded.
@@ -78,21 +83,23 @@ def export_model(
     data = None
     if problem.dataset is not None and problem.spec.supernet is not None:
         data = EvaluationData.of(problem.dataset, problem.spec.supernet.recalibration_samples)
-    weights = None if data is None else stored_weights(problem, folder / job.id)
-    subnets = Subnets(problem.space, weights, data)
+    trained = data is not None and problem.space.trained_here
+    weights = stored_weights(problem, folder / job.id) if trained else None
     genotype = problem.space.genotype(evaluation.genotype)
-    statistics = subnets.statistics(genotype)
-    model = subnets.model(genotype, statistics, _metadata(job, problem, evaluation))
+    network = subnets(problem.space, weights, data).network(genotype)
+    model = network.model(_metadata(job, problem, evaluation))
 
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-    images = _random_images(problem, genotype) if data is None else data.images
-    fitted = _at_resolution(images, session)
-    expected = subnets.logits(genotype, statistics, images[:CHECKED_IMAGES]).numpy()
-    found = _run(session, fitted[:CHECKED_IMAGES])
-    checks = [Check("torch against ONNX Runtime", 0.0, float(np.abs(found - expected).max()), OUTPUT_TOLERANCE)]
+    file = _File(model)
+    inputs = _random_inputs(problem, genotype) if data is None else data.inputs
+    few = torch.from_numpy(np.array(inputs[:CHECKED_INPUTS]))
+    checks = [Check("torch against ONNX Runtime", 0.0, float((file(few) - network(few)).abs().max()), OUTPUT_TOLERANCE)]
     if data is not None:
-        accuracy = float((_run(session, fitted).argmax(1) == data.labels).mean())
-        checks.append(Check("accuracy", evaluation.metrics["accuracy"], accuracy, ACCURACY_TOLERANCE))
+        found = scores(file, data)
+        checks += [
+            Check(metric, evaluation.metrics[metric], found[metric], tolerance)
+            for metric, tolerance in TOLERANCES.items()
+            if metric in evaluation.metrics
+        ]
     checks += _latencies(problem, evaluation, model)
     if failed := [check for check in checks if not check.passed]:
         raise ExportFailed(
@@ -125,31 +132,35 @@ def _metadata(job: Job, problem: Problem, evaluation: Evaluation) -> dict[str, s
         "genotype": evaluation.genotype,
         "metrics": evaluation.metrics,
     }
+    if problem.recipe.code is not None:
+        metadata["space_sha256"] = code_hash(problem.recipe.code)
     if problem.dataset is not None:
         metadata["data"] = problem.dataset.describe()
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
 
 
-def _run(session: ort.InferenceSession, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Outputs for images, computed in batches."""
-    name = session.get_inputs()[0].name
-    parts = [session.run(None, {name: images[i : i + BATCH]})[0] for i in range(0, len(images), BATCH)]
-    return np.concatenate(parts)
+class _File:
+    """An ONNX file as a network that ONNX Runtime computes."""
+
+    def __init__(self, model: bytes) -> None:
+        self._session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0]
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Outputs for a batch; images are resized to the size that the model takes, as in evaluation."""
+        if inputs.dim() == 4:
+            _, _, height, width = self._input.shape
+            inputs = resize(inputs, height, width)
+        given = np.ascontiguousarray(inputs.numpy())
+        return torch.from_numpy(self._session.run(None, {self._input.name: given})[0])
 
 
-def _at_resolution(images: NDArray[np.float32], session: ort.InferenceSession) -> NDArray[np.float32]:
-    """Images at the size that the model takes, resized as in evaluation."""
-    import torch
-
-    from search_spaces.images import resize
-
-    _, _, height, width = session.get_inputs()[0].shape
-    return np.ascontiguousarray(resize(torch.from_numpy(np.array(images)), height, width).numpy())
-
-
-def _random_images(problem: Problem, genotype: NDArray[np.int16]) -> NDArray[np.float32]:
-    shape = problem.space.graph(genotype).inputs[0].shape
-    return np.random.default_rng(0).standard_normal((CHECKED_IMAGES, *shape[1:])).astype(np.float32)
+def _random_inputs(problem: Problem, genotype: NDArray[np.int16]) -> NDArray[Any]:
+    """Normal numbers, or tokens of 0 and 1, which every vocabulary has."""
+    (value,) = problem.space.graph(genotype).inputs
+    rng, shape = np.random.default_rng(0), (CHECKED_INPUTS, *value.shape[1:])
+    numbers = rng.standard_normal(shape) if value.dtype == "float32" else rng.integers(0, 2, shape)
+    return numbers.astype(value.dtype)
 
 
 def _latencies(problem: Problem, evaluation: Evaluation, model: bytes) -> list[Check]:

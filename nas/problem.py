@@ -1,24 +1,28 @@
 """A job made concrete: its space, its data and its strategy, checked against each other before any work starts."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.datasets.dataset import Dataset
 from nas.datasets.load import load_dataset
-from nas.jobspec.spec import JobSpec
+from nas.datasets.samples import Data
+from nas.jobspec.space_code import space_recipe
+from nas.jobspec.spec import JobSpec, SupernetSpec
 from nas.objectives import Objective
 from nas.strategies.base import Strategy
 from nas.strategies.registry import create, strategy
 from search_spaces.genotypes import Population
-from search_spaces.registry import SPACES
+from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import SearchSpace
+from search_spaces.space_file import told
 
 STATIC_METRICS = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 _TRIES = 4096
+_BUILT_TRIES = 32
+"""Networks that are looked at for static bounds, where costs are look-ups and where each network is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,15 @@ class Problem:
 
     Attributes:
         spec: the job.
-        space: what can be built, with the class count and channels of the data.
-        dataset: what accuracy is measured on; None when it is not asked for.
+        recipe: how the space is made elsewhere.
+        space: what can be built, with the class count and channels of the data, or its vocabulary and length.
+        dataset: what accuracy and loss are measured on; None when they are not asked for.
     """
 
     spec: JobSpec
+    recipe: SpaceRecipe
     space: SearchSpace
-    dataset: Dataset | None
+    dataset: Data | None
 
     def strategy(self) -> Strategy[Any]:
         """A fresh strategy, as the job describes it."""
@@ -61,48 +67,93 @@ class Problem:
         return [o for o in self.spec.objectives if o.metric in STATIC_METRICS and o.bound is not None]
 
 
-def prepare(spec: JobSpec) -> Problem:
+def prepare(spec: JobSpec, *, allow_code: bool = False) -> Problem:
     """Load the data, build the space and check that the job can be done at all.
+
+    Args:
+        spec: the job.
+        allow_code: whether a search space of the job's own may be run.
 
     Raises:
         ValueError: data that cannot be read, a space that does not fit them, bounds that nothing meets.
     """
-    dataset = None if spec.data is None or not spec.wants_accuracy else load_dataset(**spec.data.model_dump())
-    problem = Problem(spec, _space(spec, dataset), dataset)
-    _check_training(problem)
+    dataset = None if spec.data is None or not spec.wants_learned else load_dataset(**spec.data.model_dump())
+    recipe = _recipe(spec, dataset, allow_code)
+    problem = Problem(spec, recipe, recipe.make(), dataset)
     _check_networks(problem)
+    _check_inputs(problem)
+    _check_training(problem)
     _check_bounds(problem)
     return problem
 
 
-def _space(spec: JobSpec, dataset: Dataset | None) -> SearchSpace:
-    """The space of the job; class count and channels are those of the data unless the job says them."""
-    space, settings = SPACES[spec.space.name], dict(spec.space.settings)
+def _recipe(spec: JobSpec, dataset: Data | None, allow_code: bool) -> SpaceRecipe:
+    """The space of the job; settings that say what the data are, such as `classes`, are theirs unless the job's."""
+    recipe = space_recipe(spec.space.model_dump(), allow_code=allow_code)
+    settings = dict(recipe.settings)
     if dataset is not None:
-        known = inspect.signature(space).parameters
-        for key, value in (("classes", dataset.num_classes), ("channels", dataset.input_shape[0])):
+        known = inspect.signature(recipe.kind()).parameters
+        for key, value in dataset.space_settings.items():
             if key in known and settings.setdefault(key, value) != value:
                 raise ValueError(
                     f"space.{key} is {settings[key]}, but {dataset.source} has {value}; "
                     f"allowed: {value}, or leave it out"
                 )
-    return space(**settings)
+    return replace(recipe, settings=settings)
 
 
 def _check_training(problem: Problem) -> None:
-    """A batch must not be larger than the training split."""
+    """A batch must not be larger than the training split, and a recipe must have something to train."""
     dataset, supernet = problem.dataset, problem.spec.supernet
-    if dataset is not None and supernet is not None and supernet.batch_size > len(dataset.train):
+    if dataset is None or supernet is None:
+        return
+    if not problem.space.trained_here:
+        given, usual = supernet.model_dump(), SupernetSpec().model_dump()
+        asked = [key for key in given if given[key] != usual[key] and key != "recalibration_samples"]
+        if asked:
+            raise ValueError(
+                f"supernet.{asked[0]} is {given[asked[0]]!r}, but the weights of space {problem.space.name!r} come "
+                f"with it and are not trained here; allowed: recalibration_samples"
+            )
+        return
+    if supernet.batch_size > len(dataset.train):
         raise ValueError(
             f"supernet.batch_size is {supernet.batch_size}, but {dataset.source} has {len(dataset.train)} training "
-            f"images; allowed: 2 to {len(dataset.train)}"
+            f"samples; allowed: 2 to {len(dataset.train)}"
+        )
+    if dataset.input_type != "float32" and (supernet.shift or supernet.flip):
+        option = "shift" if supernet.shift else "flip"
+        raise ValueError(f"supernet.{option} moves images, but {dataset.source} is text; leave it out")
+
+
+def _check_inputs(problem: Problem) -> None:
+    """The networks must take what the data hold; images may be of another size, because they are resized."""
+    if problem.dataset is None:
+        return
+    data, takes = problem.dataset, problem.space.graph(problem.space.smallest()).inputs
+    resized = data.input_shape[:1] if len(data.input_shape) == 3 else data.input_shape
+    shape = takes[0].shape[1:]
+    agree = takes[0].dtype == data.input_type and len(shape) == len(data.input_shape)
+    if len(takes) != 1 or not agree or shape[: len(resized)] != resized:
+        wanted = " and ".join(f"{value.dtype} of {value.shape[1:]}" for value in takes)
+        raise ValueError(
+            f"space {problem.space.name!r} takes inputs {wanted}, but {data.source} has {data.input_type} of "
+            f"{data.input_shape}; choose another space or other data"
         )
 
 
 def _check_networks(problem: Problem) -> None:
     """The extreme networks must be buildable."""
-    for genotype in (problem.space.smallest(), problem.space.largest()):
-        problem.space.graph(genotype)
+    try:
+        for genotype in (problem.space.smallest(), problem.space.largest()):
+            problem.space.graph(genotype)
+    except Exception as error:
+        if problem.recipe.code is None:
+            raise
+        raise ValueError(
+            f"a network of space {problem.space.name!r} cannot be built: {problem.recipe.file}: "
+            f"{told(error, problem.recipe.file)}"
+        ) from error
 
 
 def _check_bounds(problem: Problem) -> None:
@@ -116,7 +167,9 @@ def _check_bounds(problem: Problem) -> None:
         return
     space = problem.space
     rng = np.random.default_rng([problem.spec.seed, 0])
-    pool = np.concatenate([space.smallest()[None], space.largest()[None], space.sample(_TRIES, rng)])
+    pool = np.concatenate(
+        [space.smallest()[None], space.largest()[None], space.sample(_TRIES if space.tabulated else _BUILT_TRIES, rng)]
+    )
     while True:
         violation = problem.static_violation(pool)
         best = pool[[int(violation.argmin())]]

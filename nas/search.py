@@ -12,7 +12,6 @@ from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.objectives import Objective, losses, violations
 from nas.strategies.base import Strategy
 from search_spaces.genotypes import Population
-from search_spaces.identity import graph_hash
 from search_spaces.space import SearchSpace
 from storage.records import Architecture, Lease, Measurement, Outcome
 from storage.store import ResultStore
@@ -126,7 +125,7 @@ class Search:
 
     def _identify(self, genotypes: Population) -> _Batch:
         """Two genotypes that build the same network have the same key, and are evaluated once."""
-        keys = [graph_hash(self.space.graph(row)) for row in genotypes]
+        keys = [self.space.key(row) for row in genotypes]
         costs = self.space.costs(genotypes)
         for row, key in enumerate(keys):
             self._costs[key] = {name: float(column[row]) for name, column in costs.items()}

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from nas.artifacts import sha256, write_atomically
 from nas.cluster import ray
-from nas.evaluation.subnet_actor import SpaceSpec
 from nas.evaluation.training_actor import TrainingActor
 from nas.problem import Problem
 from nas.progress import Progress
@@ -65,13 +64,12 @@ def _train(problem: Problem, path: Path, progress: Progress) -> None:
     assert problem.spec.supernet is not None
     settings = problem.spec.supernet.training
     data = problem.dataset.train
-    images, labels = ray.put(data.inputs()), ray.put(np.asarray(data.labels, np.int64))
+    inputs, labels = ray.put(data.inputs()), ray.put(np.asarray(data.labels, np.int64))
     threads = _threads(problem)
     kind = ray.remote(TrainingActor).options(num_cpus=min(threads, int(ray.cluster_resources()["CPU"])))
     for attempt in range(1, LOST_WORKERS + 1):
         known = path.read_bytes() if path.exists() else None
-        spec = SpaceSpec(problem.space.name, problem.space.settings)
-        actor = kind.remote(spec, settings, images, labels, known, threads)
+        actor = kind.remote(problem.recipe, settings, inputs, labels, known, threads)
         try:
             _epochs(actor, settings.epochs, path, progress)
             return

@@ -40,11 +40,14 @@ def test_commands_run_and_results_hold(tmp_path: Path) -> None:
     assert len((tmp_path / "front.csv").read_text().splitlines()) == job["front"] + 1
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
     onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
-    for code in blocks("python"):
-        said = subprocess.run(
+    said = [
+        subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
-        )
-        assert said.stdout.startswith(job["id"])
+        ).stdout
+        for code in blocks("python")
+    ]
+    assert said[0].startswith(job["id"])
+    assert said[1].startswith("4 networks;")
 
 
 def test_job_files_in_the_text_are_sound() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import AsJson, Default, JobId, StoreUrl, find_job, open_store
+from nas.cli.options import AllowCode, AsJson, Default, JobId, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_json, print_table
 from nas.jobspec.load import parse_job
 from nas.results import NothingFound, Results
@@ -18,6 +18,7 @@ def export(
     pick: Annotated[str, typer.Option(help="knee, best:METRIC, or the beginning of an architecture's key.")] = "knee",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     store: StoreUrl = Default,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Export a network of the front as ONNX, after proving that it does what the front says."""
@@ -29,7 +30,8 @@ def export(
     with open_store(store) as opened:
         with bad_input():
             found = find_job(opened, job)
-            spec = parse_job(found.spec, source=f"the stored spec of job {found.id}")
+            source = f"the stored spec of job {found.id}"
+            spec = parse_job(found.spec, source=source, allow_code=allow_code)
             results = Results.of(spec.objectives, opened.evaluations(found.id))
         try:
             chosen = results.pick(pick)
@@ -45,7 +47,7 @@ def export(
         from profilers.errors import ProfilingFailed
 
         with bad_input():
-            problem = prepare(spec)
+            problem = prepare(spec, allow_code=allow_code)
         try:
             exported = export_model(opened, artifact_folder(store), found, problem, chosen, output)
         except (ExportFailed, ProfilingFailed, ValueError, OSError) as error:

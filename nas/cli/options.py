@@ -16,6 +16,10 @@ StoreUrl = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of a job, as `nas jobs` lists it, or `latest`.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option("--allow-code", envvar="NAS_ALLOW_CODE", help="Run the Python file of a space that the job brings."),
+]
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="A job file; `nas schema` describes it.")]
 Default = DEFAULT_URL
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import typer
 
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import Default, JobFile, JobId, StoreUrl, find_job, open_store
+from nas.cli.options import AllowCode, Default, JobFile, JobId, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_table
 from nas.cli.progress import ProgressBars
 from nas.cli.tables import front_rows
@@ -18,18 +18,18 @@ from storage.records import Job, JobStatus
 from storage.store import ResultStore
 
 
-def run(job_file: JobFile, store: StoreUrl = Default) -> None:
+def run(job_file: JobFile, store: StoreUrl = Default, allow_code: AllowCode = False) -> None:
     """Search as the job file says, on this machine, and keep every result in the store."""
     with bad_input():
-        spec = load_job(job_file)
-    problem = _prepare(spec)
+        spec = load_job(job_file, allow_code=allow_code)
+    problem = _prepare(spec, allow_code)
     with open_store(store, create=True) as opened:
         job = opened.create_job(spec.name, spec.model_dump(mode="json"))
         messages.print(f"job [bold]{job.id}[/bold] in {opened.name}")
         _drive(opened, store, job, problem)
 
 
-def resume(job: JobId, store: StoreUrl = Default) -> None:
+def resume(job: JobId, store: StoreUrl = Default, allow_code: AllowCode = False) -> None:
     """Go on with a job that was killed, interrupted, cancelled or failed; nothing is evaluated twice."""
     with open_store(store) as opened:
         with bad_input():
@@ -37,8 +37,9 @@ def resume(job: JobId, store: StoreUrl = Default) -> None:
             if found.status is JobStatus.SUCCEEDED:
                 messages.print(f"job {found.id} has already succeeded; `nas pareto {found.id}` shows what it found")
                 return
-            spec = parse_job(found.spec, source=f"the stored spec of job {found.id}")
-        problem = _prepare(spec)
+            source = f"the stored spec of job {found.id}"
+            spec = parse_job(found.spec, source=source, allow_code=allow_code)
+        problem = _prepare(spec, allow_code)
         with bad_input():
             if found.status in (JobStatus.FAILED, JobStatus.CANCELLED):
                 opened.requeue(found.id)
@@ -47,12 +48,12 @@ def resume(job: JobId, store: StoreUrl = Default) -> None:
         _drive(opened, store, found, problem)
 
 
-def _prepare(spec: Any) -> Any:
+def _prepare(spec: Any, allow_code: bool) -> Any:
     """Everything that can be wrong with a job is found here, before any work starts."""
     from nas.problem import prepare  # torch takes seconds to import; a wrong job file is told without it
 
     with bad_input():
-        return prepare(spec)
+        return prepare(spec, allow_code=allow_code)
 
 
 def _drive(store: ResultStore, url: str, job: Job, problem: Any) -> None:

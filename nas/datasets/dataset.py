@@ -78,6 +78,16 @@ class Dataset:
         return len(self.classes)
 
     @property
+    def input_type(self) -> str:
+        """Element type of the inputs."""
+        return "float32"
+
+    @property
+    def space_settings(self) -> dict[str, int]:
+        """What a space with settings of these names has to be made for."""
+        return {"classes": self.num_classes, "channels": self.input_shape[0]}
+
+    @property
     def mean(self) -> tuple[float, ...]:
         """Mean of each channel over the training split, in the units of the stored pixels."""
         return tuple(float(value) for value in self.train.mean)

@@ -13,6 +13,7 @@ from nas.datasets.limits import Limits
 from nas.datasets.npz_file import read_npz
 from nas.datasets.raw import Images, Labels, RawData, check_class_sizes
 from nas.datasets.splitting import limit_rows, split_rows
+from nas.datasets.text import ENDINGS, TextDataset, load_text
 
 DATASETS: dict[str, Callable[[], RawData]] = {"digits": read_digits}
 
@@ -25,18 +26,23 @@ def load_dataset(
     split_seed: int = 0,
     image_size: int | None = None,
     limit: int | None = None,
+    length: int | None = None,
+    stride: int | None = None,
     limits: Limits | None = None,
-) -> Dataset:
-    """Load a data set, hold out a validation split and compute the normalisation of the rest.
+) -> Dataset | TextDataset:
+    """Load a data set and hold out a validation split; images are normalised by the rest.
 
     Args:
         name: one of `DATASETS`; or
-        path: an `.npz` file (see `read_npz`) or a folder of class folders of images (see `read_folder`).
-        validation: share in (0, 1) of each class that is held out and never trained on.
+        path: an `.npz` file (see `read_npz`), a folder of class folders of images (see `read_folder`), or a text,
+            `.txt` or `.txt.gz` (see `load_text`).
+        validation: share in (0, 1) of each class that is held out and never trained on; of a text, its end.
         split_seed: of the split and of the choice under `limit`; the same seed makes the same data set.
         image_size: side in pixels that the images of a folder are resized to; for arrays it must be theirs.
         limit: at most this many samples for training and validation together, and at most this many for
-            testing, every class keeping its share.
+            testing, every class keeping its share. For images alone.
+        length: characters of a window of text, which is needed for a text and for nothing else.
+        stride: characters from one training window of text to the next; by default `length`.
         limits: what untrusted files may ask for.
 
     Raises:
@@ -47,6 +53,13 @@ def load_dataset(
     source = str(name if path is None else path)
     _check_options(source, validation, split_seed, image_size, limit)
     limits = Limits() if limits is None else limits
+    if path is not None and source.endswith(ENDINGS) and not Path(path).is_dir():
+        return _text(source, validation, limits, image_size, limit, length, stride)
+    for option, value in (("length", length), ("stride", stride)):
+        if value is not None:
+            raise DatasetError(
+                f"{source}: {option} {value}, but only a text ({', '.join(ENDINGS)}) is cut into windows"
+            )
     if path is None:
         raw = _named(source)
     else:
@@ -72,6 +85,23 @@ def _check_options(source: str, validation: float, split_seed: int, image_size: 
         raise DatasetError(f"{source}: limit {limit}; allowed: at least 2 samples for each class")
 
 
+def _text(
+    source: str,
+    validation: float,
+    limits: Limits,
+    image_size: int | None,
+    limit: int | None,
+    length: int | None,
+    stride: int | None,
+) -> TextDataset:
+    for option, value in (("image_size", image_size), ("limit", limit)):
+        if value is not None:
+            raise DatasetError(f"{source}: {option} {value}, but that is for images; a text has length and stride")
+    if length is None:
+        raise DatasetError(f"{source}: length is missing; a text needs the characters of a window, such as length: 64")
+    return load_text(source, length=length, stride=stride, validation=validation, limits=limits)
+
+
 def _named(name: str) -> RawData:
     if name not in DATASETS:
         raise DatasetError(
@@ -91,7 +121,9 @@ def _read_path(path: Path, limits: Limits, *, image_size: int | None, limit: int
         return read_folder(path, limits, image_size=image_size, limit=limit, seed=seed)
     if path.suffix == ".npz" and path.is_file():
         return read_npz(path, limits)
-    raise DatasetError(f"{path}: not a data set; allowed: an .npz file, a folder of class folders of images")
+    raise DatasetError(
+        f"{path}: not a data set; allowed: an .npz file, a folder of class folders of images, a text (.txt, .txt.gz)"
+    )
 
 
 def _split(raw: RawData, validation: float, seed: int, limit: int | None) -> Dataset:

@@ -76,6 +76,21 @@ class TextDataset:
         """Number of different characters."""
         return len(self.characters)
 
+    @property
+    def input_shape(self) -> tuple[int]:
+        """Characters of a window."""
+        return (self.train.length,)
+
+    @property
+    def input_type(self) -> str:
+        """Element type of the inputs."""
+        return "int64"
+
+    @property
+    def space_settings(self) -> dict[str, int]:
+        """What a space with settings of these names has to be made for."""
+        return {"vocabulary": self.vocabulary, "length": self.train.length}
+
     def encode(self, text: str) -> NDArray[np.int64]:
         """Tokens (n,) of a text.
 
@@ -96,7 +111,7 @@ class TextDataset:
         return {
             "source": self.source,
             "content_hash": self.content_hash,
-            "input_shape": [self.train.length],
+            "input_shape": list(self.input_shape),
             "characters": self.characters,
             "samples": {"train": len(self.train), "validation": len(self.validation)},
         }

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.cluster import device_resource, ray
+from nas.evaluation.scores import EvaluationData
 from nas.evaluation.stage import Done, Stage
-from nas.evaluation.subnet import EvaluationData
-from nas.evaluation.subnet_actor import SpaceSpec, SubnetActor, SubnetReport
+from nas.evaluation.subnet_actor import SubnetActor, SubnetReport
 from nas.evaluation.timing_actor import TimingActor
 from profilers.measurement import Measurement
+from search_spaces.recipe import SpaceRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,10 @@ class RayEvaluator:
 
     Args:
         space: the search space.
-        accuracy: whether accuracy is asked for.
-        weights: the supernet's tensors by name, or None for random ones when only timing is asked for.
-        data: what accuracy is evaluated on; needed when it is asked for.
+        scored: whether accuracy or loss is asked for; both are evaluated then.
+        weights: the supernet's tensors by name, or None for random ones when only timing is asked for, or where they
+            come with the space.
+        data: what networks are scored on; needed when that is asked for.
         devices: the `devices` section of a job, name to settings; each gives a metric `latency_ms@NAME`.
         workers: number of evaluation actors.
         timing_waits: whether a timing on the host waits until no evaluation actor is at work, so that neither
@@ -64,18 +66,18 @@ class RayEvaluator:
 
     def __init__(
         self,
-        space: SpaceSpec,
+        space: SpaceRecipe,
         *,
-        accuracy: bool,
+        scored: bool,
         weights: Mapping[str, NDArray[np.float32]] | None,
         data: EvaluationData | None,
         devices: Mapping[str, Mapping[str, Any]],
         workers: int,
         timing_waits: bool = True,
     ) -> None:
-        if accuracy and (data is None or weights is None):
-            raise ValueError("accuracy can only be evaluated with the weights of a supernet and a data set")
-        self._accuracy = accuracy
+        if scored and data is None:
+            raise ValueError("accuracy and loss can only be evaluated on a data set")
+        self._scored = scored
         self._metrics = {f"latency_ms@{name}": name for name in devices}
         shared = [ray.put(part) for part in (weights, data)]
         subnet = ray.remote(SubnetActor)
@@ -96,11 +98,10 @@ class RayEvaluator:
         """Queue requests; one whose metrics are all known is answered at once."""
         for request in requests:
             timings = [metric for metric in self._metrics if metric not in request.known]
-            accuracy = self._accuracy and "accuracy" not in request.known
             progress = _Progress(Evaluated(request.key, dict(request.known)), timings)
-            if timings or accuracy:
+            if timings or self._scored:
                 self._open[request.key] = progress
-                self._subnets.submit(request.key, request.genotype, accuracy, bool(timings))
+                self._subnets.submit(request.key, request.genotype, self._scored, bool(timings))
             else:
                 self._done.append(progress.result)
 

@@ -1,55 +1,50 @@
-"""Subnets of a trained supernet: their statistics, their accuracy, and the ONNX model of each."""
+"""Networks of a space with trained weights: each made ready to run, to be scored and to be written as ONNX."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from nas.datasets.dataset import Dataset
+from nas.evaluation.scores import EvaluationData, batches
+from search_spaces.module_space import ModuleSpace, fitted
 from search_spaces.onnx_file import model_bytes
 from search_spaces.space import Genotype, SearchSpace
 from search_spaces.supernet import Supernet
 
-BATCH = 256  # images at a time; fixed, so that a result is the same wherever it is computed
+
+class Network(Protocol):
+    """One network with its weights and its own batch-norm statistics."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Logits (n, classes), or (n, T, vocabulary) for tokens, of a batch of inputs."""
+
+    def model(self, metadata: Mapping[str, str]) -> bytes:
+        """The network as an ONNX file, batch normalisation folded."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationData:
-    """What subnets are evaluated on.
+class Subnets(Protocol):
+    """Makes networks of a space."""
 
-    Attributes:
-        calibration: (k, C, H, W) float32 training images that batch-norm statistics are taken from.
-        images: (n, C, H, W) float32 validation images.
-        labels: (n,) int64.
-    """
-
-    calibration: NDArray[np.float32]
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, dataset: Dataset, calibration_samples: int) -> "EvaluationData":
-        """The validation split, and the same random training images each time."""
-        chosen = np.random.default_rng(0).permutation(len(dataset.train))[:calibration_samples]
-        return cls(
-            dataset.train.inputs(np.sort(chosen)),
-            dataset.validation.inputs(),
-            np.asarray(dataset.validation.labels, np.int64),
-        )
+    def network(self, genotype: Genotype) -> Network:
+        """The network of a genotype (d,), its statistics measured on the calibration samples."""
 
 
-class Subnets:
-    """Evaluates and exports subnets.
+def subnets(space: SearchSpace, weights: Mapping[str, NDArray[Any]] | None, data: EvaluationData | None) -> Subnets:
+    """What makes networks of a space.
 
     Args:
         space: what the genotypes are of.
-        weights: the supernet's tensors by name; None for random ones.
-        data: what accuracy and statistics come from; None when neither is asked for.
+        weights: the supernet's tensors by name; None for random ones, or where they come with the space.
+        data: what statistics come from; None for neutral ones.
     """
+    return ModuleSubnets(space, data) if isinstance(space, ModuleSpace) else GraphSubnets(space, weights, data)
+
+
+class GraphSubnets:
+    """Subnets of a supernet; arguments as for `subnets`."""
 
     def __init__(
         self, space: SearchSpace, weights: Mapping[str, NDArray[Any]] | None, data: EvaluationData | None
@@ -62,10 +57,14 @@ class Subnets:
                     tensor.copy_(torch.from_numpy(np.array(weights[name])))
         self._data = data
 
-    def statistics(self, genotype: Genotype) -> dict[str, Tensor]:
-        """Batch-norm statistics of a genotype (d,), from the calibration images; neutral ones without data."""
-        if self._data is not None:
-            return self.supernet.recalibrate(genotype, _batches(self._data.calibration))
+    def network(self, genotype: Genotype) -> "GraphNetwork":
+        """The network of a genotype (d,)."""
+        if self._data is None:
+            return GraphNetwork(self.supernet, genotype, self._neutral(genotype))
+        statistics = self.supernet.recalibrate(genotype, batches(self._data.calibration))
+        return GraphNetwork(self.supernet, genotype, statistics)
+
+    def _neutral(self, genotype: Genotype) -> dict[str, Tensor]:
         weights = self.supernet.weights(genotype)
         neutral: dict[str, Tensor] = {}
         for mean, variance, scale in self.supernet.subnet(genotype).plan.norms:
@@ -73,29 +72,52 @@ class Subnets:
             neutral[variance] = torch.ones_like(weights[scale])
         return neutral
 
+
+class GraphNetwork:
+    """One subnet of a supernet with its statistics."""
+
+    def __init__(self, supernet: Supernet, genotype: Genotype, statistics: Mapping[str, Tensor]) -> None:
+        self._supernet = supernet
+        self._genotype = genotype
+        self._statistics = statistics
+
     @torch.no_grad()
-    def logits(self, genotype: Genotype, statistics: Mapping[str, Tensor], images: NDArray[np.float32]) -> Tensor:
-        """Outputs (n, classes) for images (n, C, H, W), computed in batches."""
-        return torch.cat([self.supernet(batch, genotype, statistics) for batch in _batches(images)])
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Logits of a batch of inputs."""
+        return self._supernet(inputs, self._genotype, self._statistics)  # type: ignore[no-any-return]  # torch's call
 
-    def accuracy(self, genotype: Genotype, statistics: Mapping[str, Tensor]) -> float:
-        """Share of validation images that are classified rightly, in [0, 1].
-
-        Raises:
-            ArithmeticError: the network puts out NaN.
-        """
-        assert self._data is not None, "accuracy needs data"
-        logits = self.logits(genotype, statistics, self._data.images)
-        if not bool(torch.isfinite(logits).all()):
-            raise ArithmeticError("the network puts out values that are not finite")
-        return float((logits.argmax(1).numpy() == self._data.labels).mean())
-
-    def model(self, genotype: Genotype, statistics: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-        """The subnet as an ONNX file, batch normalisation folded."""
-        return model_bytes(self.space.graph(genotype), self.supernet.subnet_state(genotype, statistics), metadata)
+    def model(self, metadata: Mapping[str, str]) -> bytes:
+        """The network as an ONNX file, batch normalisation folded."""
+        state = self._supernet.subnet_state(self._genotype, self._statistics)
+        return model_bytes(self._supernet.space.graph(self._genotype), state, metadata)
 
 
-def _batches(images: NDArray[np.float32]) -> Iterator[Tensor]:
-    """Batches of nearly equal size, so that none has a single image."""
-    for part in np.array_split(images, max(1, -(-len(images) // BATCH))):
-        yield torch.from_numpy(np.array(part))
+class ModuleSubnets:
+    """Networks of a space of modules, whose weights come with it; arguments as for `subnets`."""
+
+    def __init__(self, space: ModuleSpace, data: EvaluationData | None) -> None:
+        self._space = space
+        self._calibration = [] if data is None else list(batches(data.calibration))
+
+    def network(self, genotype: Genotype) -> "ModuleNetwork":
+        """The network of a genotype (d,)."""
+        return ModuleNetwork(self._space, genotype, self._space.module(genotype, self._calibration))
+
+
+class ModuleNetwork:
+    """One module of a space with its statistics."""
+
+    def __init__(self, space: ModuleSpace, genotype: Genotype, module: nn.Module) -> None:
+        self._space = space
+        self._genotype = genotype
+        self._module = module
+        self._shape = space.input_shape(space.choices(genotype))
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Logits of a batch of inputs."""
+        return self._module(fitted(inputs, self._shape))  # type: ignore[no-any-return]  # torch's call
+
+    def model(self, metadata: Mapping[str, str]) -> bytes:
+        """The network as an ONNX file, batch normalisation folded."""
+        return self._space.onnx(self._genotype, self._module, metadata)

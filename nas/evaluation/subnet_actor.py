@@ -1,4 +1,4 @@
-"""What runs on an evaluation actor: subnets of one supernet, evaluated and turned into ONNX models."""
+"""What runs on an evaluation actor: networks of one space, evaluated and turned into ONNX models."""
 
 import time
 from collections.abc import Mapping
@@ -8,17 +8,10 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from nas.evaluation.subnet import EvaluationData, Subnets
-from search_spaces.registry import SPACES
+from nas.evaluation.scores import EvaluationData, scores
+from nas.evaluation.subnet import subnets
+from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import Genotype
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceSpec:
-    """How to make a search space elsewhere: its name and its settings."""
-
-    name: str
-    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +24,28 @@ class SubnetReport:
 
 
 class SubnetActor:
-    """Evaluates genotypes on a supernet's weights.
+    """Evaluates genotypes with trained weights.
 
     One thread each: actors run side by side, and a result does not depend on how many there are.
 
     Args:
         space: what the genotypes are of.
-        weights: the supernet's tensors by name; None for random ones, when only timing is asked for.
-        data: what accuracy is evaluated on; None when it is not asked for.
+        weights: the supernet's tensors by name; None for random ones, when only timing is asked for, or where they come
+            with the space.
+        data: what networks are scored on; None when that is not asked for.
     """
 
     def __init__(
-        self, space: SpaceSpec, weights: Mapping[str, NDArray[Any]] | None, data: EvaluationData | None
+        self, space: SpaceRecipe, weights: Mapping[str, NDArray[Any]] | None, data: EvaluationData | None
     ) -> None:
         torch.set_num_threads(1)
-        self._subnets = Subnets(SPACES[space.name](**space.settings), weights, data)
+        self._subnets = subnets(space.make(), weights, data)
+        self._data = data
 
     def ping(self) -> None:
         """Answer, so that the caller knows that the actor is there."""
 
-    def evaluate(self, genotype: Genotype, accuracy: bool, model: bool) -> tuple[SubnetReport, bytes]:
+    def evaluate(self, genotype: Genotype, scored: bool, model: bool) -> tuple[SubnetReport, bytes]:
         """Evaluate a genotype (d,); the model is empty unless asked for.
 
         The statistics of batch normalisation are measured for this subnet, so the model that is timed is the
@@ -59,10 +54,11 @@ class SubnetActor:
         started = time.perf_counter()
         metrics: dict[str, float] = {}
         try:
-            statistics = self._subnets.statistics(genotype)
-            if accuracy:
-                metrics["accuracy"] = self._subnets.accuracy(genotype, statistics)
-            file = self._subnets.model(genotype, statistics, {}) if model else b""
+            network = self._subnets.network(genotype)
+            if scored:
+                assert self._data is not None, "scores need data"
+                metrics.update(scores(network, self._data))
+            file = network.model({}) if model else b""
         except (ValueError, RuntimeError, ArithmeticError, MemoryError) as error:
             reason = f"{type(error).__name__}: {error}"
             return SubnetReport(metrics, reason, time.perf_counter() - started), b""

@@ -2,13 +2,13 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.evaluation.subnet_actor import SpaceSpec
-from search_spaces.registry import SPACES
+from search_spaces.recipe import SpaceRecipe
 from search_spaces.training import SupernetTrainer
 from search_spaces.training_settings import TrainingSettings
 
@@ -19,23 +19,23 @@ class TrainingActor:
     Args:
         space: the space.
         settings: how it is trained.
-        images: (n, C, H, W) float32, training images only.
-        labels: (n,) int64.
+        inputs: (n, C, H, W) float32 or (n, T) int64, training samples only.
+        labels: (n,) int64, or for tokens (n, T).
         checkpoint: where an earlier actor was, as `checkpoint` gave it; None to begin.
         threads: of torch.
     """
 
     def __init__(
         self,
-        space: SpaceSpec,
+        space: SpaceRecipe,
         settings: TrainingSettings,
-        images: NDArray[np.float32],
+        inputs: NDArray[Any],
         labels: NDArray[np.int64],
         checkpoint: bytes | None,
         threads: int,
     ) -> None:
         torch.set_num_threads(threads)
-        self._trainer = SupernetTrainer(SPACES[space.name](**space.settings), settings, images, labels)
+        self._trainer = SupernetTrainer(space.make(), settings, inputs, labels)
         if checkpoint is not None:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "checkpoint.safetensors")

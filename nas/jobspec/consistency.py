@@ -8,6 +8,8 @@ from nas.jobspec.errors import Problem
 from nas.jobspec.wording import shown, suggestion
 
 ACCURACY = "accuracy"
+LEARNED = (ACCURACY, "loss")
+"""Metrics of trained networks on held-out data: share of right answers, and cross-entropy in nats."""
 LATENCY = "latency_ms@"
 STATIC = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 
@@ -17,13 +19,18 @@ _DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 def known_metrics(devices: Mapping[str, Any]) -> tuple[str, ...]:
     """The metrics that objectives of a job with these devices can name."""
     named = [name for name in devices if _DEVICE_NAME.fullmatch(str(name))]
-    return (ACCURACY, *(f"{LATENCY}{name}" for name in named), *STATIC)
+    return (*LEARNED, *(f"{LATENCY}{name}" for name in named), *STATIC)
 
 
 def asked_metrics(job: Mapping[str, Any]) -> list[Any]:
     """The metric of each objective of a plain job, whatever stands in its place."""
     given = job.get("objectives")
     return [_plain(objective).get("metric") for objective in given] if isinstance(given, list | tuple) else []
+
+
+def asks_learned(job: Mapping[str, Any]) -> bool:
+    """Whether an objective of a plain job needs data and trained weights."""
+    return any(metric in LEARNED for metric in asked_metrics(job))
 
 
 def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
@@ -40,7 +47,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     unknown = _metrics(objectives, devices)
     problems += unknown
     problems += _bounds(objectives)
-    problems += _data(job, ACCURACY in asked_metrics(job))
+    problems += _data(job)
     if not unknown:
         problems += _supernet(job)
     return problems
@@ -98,7 +105,7 @@ def _bounds(objectives: list[Mapping[str, Any]]) -> list[Problem]:
     return problems
 
 
-def _data(job: Mapping[str, Any], wants_accuracy: bool) -> list[Problem]:
+def _data(job: Mapping[str, Any]) -> list[Problem]:
     problems = []
     data = job.get("data")
     data = {"name": data} if isinstance(data, str) else data
@@ -107,15 +114,15 @@ def _data(job: Mapping[str, Any], wants_accuracy: bool) -> list[Problem]:
         if len(sources) != 1:
             found = "both" if sources else "neither"
             problems.append(Problem(("data",), f"{found} of name and path; give one of them"))
-    if wants_accuracy and data is None:
-        message = "missing; the objective 'accuracy' needs data, such as {name: digits} or {path: images.npz}"
+    if data is None and asks_learned(job):
+        metric = next(metric for metric in asked_metrics(job) if metric in LEARNED)
+        message = f"missing; the objective {metric!r} needs data, such as {{name: digits}} or {{path: images.npz}}"
         problems.append(Problem(("data",), message))
     return problems
 
 
 def _supernet(job: Mapping[str, Any]) -> list[Problem]:
-    asked = asked_metrics(job)
-    if job.get("supernet") is None or not asked or ACCURACY in asked:
+    if job.get("supernet") is None or not asked_metrics(job) or asks_learned(job):
         return []
-    message = "given, but it is only trained for the objective 'accuracy', which this job does not have"
+    message = f"given, but it is only trained for the objectives {' and '.join(LEARNED)}, and this job has neither"
     return [Problem(("supernet",), message)]

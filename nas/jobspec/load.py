@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,33 @@ from nas.jobspec.owners import owner_problems
 from nas.jobspec.spec import JobSpec, with_defaults
 from nas.jobspec.structure import ordered, structure_problems
 from nas.jobspec.wording import shown
+from search_spaces.space_file import SpaceFileError, code_hash, read_code
 
 
-def load_job(path: Path | str) -> JobSpec:
+def load_job(path: Path | str, *, allow_code: bool = False) -> JobSpec:
     """Read a job file, YAML or (`.json`) JSON.
 
     Relative paths in the file are relative to its folder; in the result they are absolute.
+
+    Args:
+        path: the file.
+        allow_code: whether the job may bring Python code, a search space of its own, which is run here.
 
     Raises:
         JobSpecError: the file cannot be read, or the job in it has problems; all of them are listed.
     """
     path = Path(path)
-    return parse_job(read_document(path), source=str(path), folder=path.parent)
+    return parse_job(read_document(path), source=str(path), folder=path.parent, allow_code=allow_code)
 
 
-def parse_job(job: Any, *, source: str = "job", folder: Path | None = None) -> JobSpec:
+def parse_job(job: Any, *, source: str = "job", folder: Path | None = None, allow_code: bool = False) -> JobSpec:
     """Judge a plain job, such as JSON from a request or `JobSpec.model_dump()`.
 
     Args:
         job: plain values, as JSON has them.
         source: what the job came from, for the message.
         folder: what relative paths are relative to; the working directory if not given.
+        allow_code: whether the job may bring Python code; it is never run otherwise.
 
     Raises:
         JobSpecError: every problem, in the order of the file.
@@ -57,23 +64,32 @@ def parse_job(job: Any, *, source: str = "job", folder: Path | None = None) -> J
         if any(details["type"] != "inconsistent" for details in error.errors()):
             # pydantic does not compare sections while one of them is wrong in itself.
             problems += inconsistencies(with_defaults(located))
-    problems += owner_problems(located)
+    problems += owner_problems(located, allow_code=allow_code)
     if problems or spec is None:
         raise JobSpecError(source, ordered(problems, job))
     return spec
 
 
 def _located(job: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any], list[Problem]]:
-    """The job with an absolute path of its data, and a problem when there is nothing."""
-    located = dict(job)
-    data = located.get("data")
-    if not (isinstance(data, Mapping) and isinstance(data.get("path"), str) and data["path"]):
-        return located, []
-    place = Path(os.path.normpath((folder or Path()).absolute() / data["path"]))
-    located["data"] = {**data, "path": str(place)}
-    try:
-        place.stat()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        return located, [Problem(("data", "path"), f"{str(place)!r} cannot be read: {reason}")]
-    return located, []
+    """The job with absolute paths, and a problem where there are no data.
+
+    A file with a space gets its SHA-256 noted, unless the job has it already; what is wrong with it its owner tells.
+    """
+    located, problems = dict(job), []
+    for section in ("data", "space"):
+        given = located.get(section)
+        if not (isinstance(given, Mapping) and isinstance(given.get("path"), str) and given["path"]):
+            continue
+        place = Path(os.path.normpath((folder or Path()).absolute() / given["path"]))
+        located[section] = {**given, "path": str(place)}
+        if section == "space":
+            if given.get("sha256") is None:
+                with suppress(SpaceFileError):
+                    located[section]["sha256"] = code_hash(read_code(place))
+            continue
+        try:
+            place.stat()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            problems.append(Problem((section, "path"), f"{str(place)!r} cannot be read: {reason}"))
+    return located, problems

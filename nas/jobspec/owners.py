@@ -3,35 +3,38 @@
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from nas.datasets.load import DATASETS
 from nas.jobspec.errors import Problem
+from nas.jobspec.space_code import space_recipe
 from nas.jobspec.structure import structure_problems
 from nas.jobspec.wording import unknown, unknown_key
 from nas.strategies.registry import STRATEGIES
 from profilers.errors import DeviceRefused
 from profilers.registry import make_device
 from search_spaces.registry import SPACES
+from search_spaces.space import SearchSpace
 
 
-def space_settings(name: str) -> dict[str, inspect.Parameter]:
-    """The settings that a space of the registry takes."""
-    return dict(inspect.signature(SPACES[name]).parameters)
+def settings_of(space: type[SearchSpace]) -> dict[str, inspect.Parameter]:
+    """The settings that a space takes."""
+    return dict(inspect.signature(space).parameters)
 
 
-def owner_problems(job: Mapping[str, Any]) -> list[Problem]:
+def owner_problems(job: Mapping[str, Any], *, allow_code: bool = False) -> list[Problem]:
     """What the owners of space, data, strategy and devices have to say about a plain job.
 
-    Data sets by name are looked up; no data are read.
+    Data sets by name are looked up; no data are read. The code of a space is run if it is allowed.
 
     Parts of a wrong type are passed over: the structure of the job reports them.
     """
     problems = []
     if (space := _named(job.get("space"))) is not None:
-        problems += _space_problems(space)
+        problems += _space_problems(space, allow_code)
     if (data := _named(job.get("data"))) is not None and data["name"] not in DATASETS:
         message = unknown(data["name"], "data set", DATASETS)
         problems.append(Problem(("data", "name"), f"{message}; a file or folder is given as {{path: ...}}"))
@@ -51,17 +54,25 @@ def _named(section: Any) -> dict[str, Any] | None:
     return dict(plain) if usable else None
 
 
-def _space_problems(section: dict[str, Any]) -> list[Problem]:
-    name = section.pop("name")
-    if name not in SPACES:
-        return [Problem(("space", "name"), unknown(name, "search space", SPACES))]
-    allowed = space_settings(name)
-    problems = [
-        Problem(("space", str(key)), unknown_key(str(key), ["name", *allowed])) for key in section if key not in allowed
-    ]
-    known = {key: value for key, value in section.items() if key in allowed}
+def _space_problems(section: dict[str, Any], allow_code: bool) -> list[Problem]:
+    if section.get("path") is not None and not isinstance(section["path"], str):
+        return []
+    name = section["name"]
     try:
-        SPACES[name](**known)
+        recipe = space_recipe(section, allow_code=allow_code)
+        if recipe.code is None and name not in SPACES:
+            return [Problem(("space", "name"), unknown(name, "search space", SPACES))]
+        allowed = settings_of(recipe.kind())
+    except ValueError as error:
+        return [Problem(("space", "path"), str(error))]
+    problems = [
+        Problem(("space", str(key)), unknown_key(str(key), ["name", *allowed]))
+        for key in recipe.settings
+        if key not in allowed
+    ]
+    known = {key: value for key, value in recipe.settings.items() if key in allowed}
+    try:
+        replace(recipe, settings=known).make()
     except (ValueError, TypeError) as error:
         problems.append(Problem(("space",), str(error)))
     return problems

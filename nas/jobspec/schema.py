@@ -1,10 +1,11 @@
 """The job file as JSON Schema, for editors and for `nas schema`."""
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from typing import Any
 
-from nas.jobspec.owners import space_settings
+from nas.jobspec.owners import settings_of
 from nas.jobspec.spec import JobSpec
 from nas.strategies.registry import STRATEGIES
 from profilers.registry import DEVICES
@@ -20,8 +21,8 @@ def json_schema() -> Schema:
     """
     schema = JobSpec.model_json_schema()
     sections: Schema = schema["$defs"]
-    sections["SpaceSpec"] = _one_of("space", {name: _space(name) for name in SPACES})
-    sections["StrategySpec"] = _one_of("strategy", {name: _strategy(name, sections) for name in STRATEGIES})
+    sections["SpaceSpec"] = _one_of("space", {**{name: _space(name) for name in SPACES}, "": _own_space()}, SPACES)
+    sections["StrategySpec"] = _one_of("strategy", {name: _strategy(name, sections) for name in STRATEGIES}, STRATEGIES)
     sections["DataSpec"] = _or_name(sections["DataSpec"], "A data set by its name alone.")
     objective = sections["ObjectiveSpec"]
     objective["required"] = ["metric"]
@@ -34,8 +35,8 @@ def _or_name(section: Schema, description: str) -> Schema:
     return {"anyOf": [{"type": "string", "description": description}, section]}
 
 
-def _one_of(what: str, by_name: dict[str, Schema]) -> Schema:
-    short = {"enum": list(by_name), "description": f"A {what} by its name alone."}
+def _one_of(what: str, by_name: dict[str, Schema], names: Iterable[str]) -> Schema:
+    short = {"enum": list(names), "description": f"A {what} by its name alone."}
     return {"anyOf": [short, *by_name.values()]}
 
 
@@ -49,15 +50,25 @@ def _section(key: str, value: str, properties: Schema, required: list[str]) -> S
 
 
 def _space(name: str) -> Schema:
-    properties: Schema = {}
+    properties: Schema = {"path": {"const": None}, "sha256": {"const": None}}  # of spaces that lie in files
     required = ["name"]
-    for setting, parameter in space_settings(name).items():
+    for setting, parameter in settings_of(SPACES[name]).items():
         if parameter.default is inspect.Parameter.empty:
             properties[setting] = {}
             required.append(setting)
         else:
             properties[setting] = _by_example(parameter.default)
     return _section("name", name, properties, required)
+
+
+def _own_space() -> Schema:
+    """A space of a file: its settings are not known here."""
+    text = {"type": "string", "minLength": 1}
+    return {
+        "type": "object",
+        "properties": {"name": text, "path": text, "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+        "required": ["name", "path"],
+    }
 
 
 def _strategy(name: str, sections: Schema) -> Schema:

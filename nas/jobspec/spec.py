@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from nas.jobspec.consistency import ACCURACY, asked_metrics, inconsistencies
+from nas.jobspec.consistency import ACCURACY, LEARNED, asks_learned, inconsistencies
 from nas.jobspec.errors import Problem
 from nas.objectives import Objective
 from search_spaces.training_settings import TrainingSettings
@@ -39,7 +39,17 @@ class Named(BaseModel):
 
 
 class SpaceSpec(Named):
-    """A search space: a key of `search_spaces.registry.SPACES` and that space's own settings."""
+    """A search space and its own settings.
+
+    Attributes:
+        name: a key of `search_spaces.registry.SPACES`, or the `name` of a space that `path` defines.
+        path: a Python file with spaces, relative to the job file. It is read and run only where the operator allows
+            code.
+        sha256: of that file, 64 hex digits; filled in when the job is made, so that it goes on with the same code.
+    """
+
+    path: str | None = Field(default=None, min_length=1)
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
 class StrategySpec(Named):
@@ -51,11 +61,14 @@ class DataSpec(Section):
 
     Attributes:
         name: a data set that is known by name, such as `digits`; or
-        path: an `.npz` file or a folder of class folders of images, relative to the job file.
-        validation: share of each class that is held out and never trained on.
+        path: an `.npz` file, a folder of class folders of images, or a text (`.txt`, `.txt.gz`), relative to the
+            job file.
+        validation: share of each class that is held out and never trained on; of a text, its end.
         split_seed: of the split; apart from the job's seed, so that searches stay comparable.
         image_size: side in pixels that the images of a folder are resized to.
-        limit: at most this many samples.
+        limit: at most this many images.
+        length: characters of a window of text.
+        stride: characters from one training window of text to the next; `length` if not given.
     """
 
     name: str | None = Field(default=None, min_length=1)
@@ -64,6 +77,8 @@ class DataSpec(Section):
     split_seed: int = Field(default=0, ge=0)
     image_size: int | None = Field(default=None, ge=1, le=4096)
     limit: int | None = Field(default=None, ge=4)
+    length: int | None = Field(default=None, ge=1, le=1_000_000)
+    stride: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,7 +90,7 @@ class SupernetSpec(TrainingSettings):
     """How the weight-sharing supernet is trained, and what its subnets are recalibrated on.
 
     Attributes:
-        recalibration_samples: training images that a subnet's normalisation statistics are taken from.
+        recalibration_samples: training samples that a subnet's normalisation statistics are taken from.
     """
 
     model_config = ConfigDict(strict=True)
@@ -102,7 +117,7 @@ class ExecutionSpec(Section):
     """How the search runs on Ray; none of it but `batch` and `in_flight` changes what is proposed.
 
     Attributes:
-        workers: actors that evaluate accuracy.
+        workers: actors that evaluate accuracy and loss.
         batch: proposals that the strategy is asked for at once.
         in_flight: batches that are outstanding at once; with 1 the strategy knows every earlier result.
         timing_waits: whether timing on the host waits until the evaluation actors are idle.
@@ -139,8 +154,8 @@ class JobSpec(Section):
         name: letters, digits, `_`, `-` and `.`.
         seed: of everything that is drawn in the job.
         space: what can be built.
-        data: what accuracy is measured on; None for a job that asks for no accuracy.
-        supernet: how the shared weights are trained; None exactly when accuracy is no objective.
+        data: what accuracy and loss are measured on; None for a job that asks for neither.
+        supernet: how the shared weights are trained; None exactly when neither accuracy nor loss is an objective.
         objectives: distinct metrics with direction and bound.
         devices: name -> settings as `profilers.registry.make_device` takes them.
         strategy: who proposes.
@@ -160,9 +175,9 @@ class JobSpec(Section):
     execution: ExecutionSpec = ExecutionSpec()
 
     @property
-    def wants_accuracy(self) -> bool:
-        """Whether accuracy is an objective, so that data and a supernet are needed."""
-        return any(objective.metric == ACCURACY for objective in self.objectives)
+    def wants_learned(self) -> bool:
+        """Whether accuracy or loss is an objective, so that data and trained weights are needed."""
+        return any(objective.metric in LEARNED for objective in self.objectives)
 
     @model_validator(mode="before")
     @classmethod
@@ -182,7 +197,7 @@ def with_defaults(job: Mapping[str, Any]) -> dict[str, Any]:
     filled = dict(job)
     if filled.get("devices") is None:
         filled["devices"] = DEFAULT_DEVICES
-    if filled.get("supernet") is None and ACCURACY in asked_metrics(job):
+    if filled.get("supernet") is None and asks_learned(job):
         filled["supernet"] = {}
     return filled
 

@@ -1,0 +1,70 @@
+"""The examples of bringing one's own are short, and do what they say from the first command to the exported file."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+LONGEST = 40
+
+
+def shell(folder: Path, *commands: str) -> str:
+    """What the last of some commands prints; all must succeed."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("NAS_STORE", None)
+    said = ""
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        said = done.stdout
+    return said
+
+
+def test_examples_are_short() -> None:
+    """Nothing that a user has to write is longer than a page."""
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text().splitlines()) <= LONGEST, path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_graph_space(tmp_path: Path) -> None:
+    """A space in a file of its own is trained, searched and exported with the same checks as any other."""
+    checks = json.loads(
+        shell(
+            tmp_path,
+            f"nas run {EXAMPLES}/my_space.yaml --allow-code",
+            "nas export latest --allow-code --output model.onnx --json",
+        )
+    )["checks"]
+    assert [check["check"] for check in checks] == ["torch against ONNX Runtime", "accuracy", "loss"]
+    rows = json.loads(shell(tmp_path, "nas show latest --json"))["evaluations"]
+    assert len(rows) == 16
+    assert max(row["accuracy"] for row in rows) > 0.9
+    onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_existing_supernet_and_its_file(tmp_path: Path) -> None:
+    """Modules with weights of their own are searched and exported; the file is read back and measured."""
+    shell(
+        tmp_path,
+        f"python {EXAMPLES}/my_supernet_training.py",
+        f"nas run {EXAMPLES}/my_supernet.yaml --allow-code",
+        "nas export latest --allow-code --pick best:accuracy --output model.onnx",
+    )
+    rows = json.loads(shell(tmp_path, "nas show latest --json"))["evaluations"]
+    assert len(rows) == 8
+    assert max(row["accuracy"] for row in rows) > 0.9
+    best = max(rows, key=lambda row: row["accuracy"])
+    said = shell(tmp_path, f"python {EXAMPLES}/read_onnx.py model.onnx")
+    assert f"{best['macs']:,.0f} macs" in said
+    assert "ms on this CPU" in said
