@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from nas.cli.options import find_job
-from nas.evaluation.subnet import EvaluationData
+from nas.evaluation.scores import EvaluationData
 from nas.jobspec.load import parse_job
 from nas.problem import prepare
 from nas.results import Results
@@ -57,7 +57,7 @@ def main() -> None:
         print(f"epoch {trainer.epoch} of {recipe.epochs}: loss {metrics['loss']:.4f}", flush=True)
     seconds = time.perf_counter() - started
 
-    samples = [torch.from_numpy(np.array(part)) for part in (data.calibration, data.images, data.labels)]
+    samples = [torch.from_numpy(np.array(part)) for part in (data.calibration, data.inputs, data.labels)]
     alone = evaluate(trainer.supernet, row[None], samples[:1], samples[1], samples[2])["accuracy"][0]
     result = {
         "job": job.id,

@@ -39,7 +39,8 @@ def test_commands_run_and_results_hold(tmp_path: Path) -> None:
     assert max(row["accuracy"] for row in job["evaluations"]) >= 0.97
     assert len((tmp_path / "front.csv").read_text().splitlines()) == job["front"] + 1
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
-    onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
+    for name in ("model.onnx", "mine.onnx"):
+        onnx.checker.check_model(str(tmp_path / name), full_check=True)
     said = [
         subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
