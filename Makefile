@@ -29,7 +29,7 @@ demo: $(VENV)/.demo
 	$(BIN)/nas export latest --store sqlite:///out/nas.db --output out/digits.onnx --force
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -26,12 +26,13 @@ from typing import Any
 
 import numpy as np
 from landscape import Array, Landscape, objective
+from quality_report import Curve, against_random, goals, plot, table
+from search_peers import NEEDS, PEERS
+
 from nas.front import front, hypervolume
 from nas.strategies.base import StrategyOptions
 from nas.strategies.registry import STRATEGIES, create, strategy
 from nas.table import Table
-from quality_report import Curve, against_random, goals, plot, table
-from search_peers import NEEDS, PEERS
 from search_spaces.space import SearchSpace
 
 SHOWN = (50, 100, 200, 300, 500, 1000, 2000)

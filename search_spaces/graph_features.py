@@ -73,7 +73,9 @@ class GraphFeatures:
         paths, reached = self._routes(population)
         live = active.copy()
         live[:, [gate.column for gate in self._routes.gates]] &= reached
-        return np.concatenate([self._counts(population, live), self._counts(population, active), paths, choices], axis=1)
+        return np.concatenate(
+            [self._counts(population, live), self._counts(population, active), paths, choices], axis=1
+        )
 
     def _counts(self, population: Population, live: NDArray[np.bool_]) -> Array:
         total = np.zeros((len(population), self._tables[0].shape[1]))
@@ -83,7 +85,7 @@ class GraphFeatures:
 
 
 def _adds(option: int, probe: Probe, gate: Gate | None, kinds: list[Kind]) -> list[float]:
-    """Operators and costs that an option adds: its own where it opens a path, else those beyond the largest network's."""
+    """Operators and costs an option adds: its own where it opens a path, else those beyond the largest network."""
     network = probe.networks[option]
     if gate is not None:
         return _totals(network, gate.own[option], kinds, float(not gate.closed[option] and not gate.own[option]))

@@ -110,7 +110,7 @@ def _kind(node: Node) -> Kind:
 
 
 def weight(node: Node) -> tuple[float, float, float, float]:
-    """How much longer a node makes a path: by operators with MACs, these with a kernel, all with a kernel, any of them."""
+    """How much longer a node makes a path: operators with MACs, these with a kernel, all with one, any."""
     multiplies = node.op in OPERATORS and OPERATORS[node.op].has_macs
     reaches = _kernel(node) > 1
     return float(multiplies), float(multiplies and reaches), float(reaches), float(multiplies or reaches)

@@ -18,9 +18,7 @@ Array = NDArray[np.float64]
 
 KINDS = 4
 """Ways to measure a path, as `probes.weight` says."""
-TILTS = np.array(
-    [[0, 0, 0, 0], [1, 0, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, -1, 0], [0, 0, 0, -2]], np.float64
-)
+TILTS = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, -1, 0], [0, 0, 0, -2]], np.float64)
 """Rows of weights: log sum over paths of exp(weights * length)."""
 QUANTITIES = 2 * KINDS + len(TILTS)
 _DEAD = np.array([0.0] * KINDS + [-1.0] * KINDS + [-5.0] * len(TILTS))
@@ -150,9 +148,7 @@ class Routes:
             live |= used
         return np.concatenate([alive[:, None], total], axis=1), live & alive[:, None]
 
-    def _through(
-        self, segment: Segment, population: Population
-    ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    def _through(self, segment: Segment, population: Population) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
         """(n, QUANTITIES), whether a path is open (n,), and the gates on open paths (n, gates)."""
         n = len(population)
         states = [np.zeros((n, QUANTITIES))]

@@ -86,7 +86,8 @@ def thinned(points: Array, most: int) -> Array:
     while len(chosen) < most:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, np.abs(points - points[chosen[-1]]).max(axis=1))
-    return points[np.sort(chosen)]
+    kept: Array = points[np.sort(chosen)]
+    return kept
 
 
 def _boxes(points: Array, reference: Array) -> list[list[tuple[float, float]]]:
