@@ -1,7 +1,7 @@
 """Searches of others on a landscape, as sequences of distinct evaluations.
 
 A peer that proposes the same again is answered from memory and is not charged; one that stops to find anything new is
-given twenty proposals for each evaluation and then its sequence ends.
+given four proposals for each evaluation and then its sequence ends.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from nas.strategies.neighbourhood import neighbours
 from nas.strategies.random import RandomOptions, RandomSearch
 from search_spaces.genotypes import Population
 
-PATIENCE = 20
+PATIENCE = 4
 
 
 class Ledger:

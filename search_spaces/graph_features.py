@@ -37,6 +37,8 @@ class GraphFeatures:
 
     Attributes:
         groups: sizes of the groups, which lie side by side.
+        lengths: for each group the logarithm of the lengthscale that predictors should expect: what is built and
+            the choices themselves should matter only where what lies on open paths explains too little.
         costs: columns that say how large a network is.
         names: (f,) what the features say.
     """
@@ -45,7 +47,7 @@ class GraphFeatures:
         self._space = space
         found = probes(space)
         largest = space.largest()
-        base = next(each.networks[int(each.row[i])] for i, each in enumerate(found) if (each.row == largest).all())
+        base = next(each.networks[each.chosen] for each in found if (each.row == largest).all())
         self._routes = Routes(base, gates(found, base))
         kinds = sorted(set().union(*(each.kinds.values() for probe in found for each in probe.networks)))
         gate_of = {gate.column: gate for gate in self._routes.gates}
@@ -62,6 +64,7 @@ class GraphFeatures:
         paths = [f"path {index}" for index in range(self._routes.features)] if gate_of else []
         self.names = (*counts, *built, *paths, *choices)
         self.groups = tuple(len(group) for group in (counts, built, paths, choices) if group)
+        self.lengths = (1.0, 2.0, 1.0, 2.0) if gate_of else (1.0, 1.0)
         self.costs = tuple(counts.index(cost) for cost in COSTS if cost in counts)
 
     def __call__(self, population: Population) -> Array:
@@ -73,9 +76,8 @@ class GraphFeatures:
         paths, reached = self._routes(population)
         live = active.copy()
         live[:, [gate.column for gate in self._routes.gates]] &= reached
-        return np.concatenate(
-            [self._counts(population, live), self._counts(population, active), paths, choices], axis=1
-        )
+        counts, built = self._counts(population, live), self._counts(population, active)
+        return np.concatenate([counts, built, paths, choices], axis=1)
 
     def _counts(self, population: Population, live: NDArray[np.bool_]) -> Array:
         total = np.zeros((len(population), self._tables[0].shape[1]))
@@ -85,11 +87,11 @@ class GraphFeatures:
 
 
 def _adds(option: int, probe: Probe, gate: Gate | None, kinds: list[Kind]) -> list[float]:
-    """Operators and costs an option adds: its own where it opens a path, else those beyond the largest network."""
+    """Operators and costs that an option adds: its own at a gate, else those beyond the largest network's."""
     network = probe.networks[option]
     if gate is not None:
         return _totals(network, gate.own[option], kinds, float(not gate.closed[option] and not gate.own[option]))
-    reference = next(each for row, each in enumerate(probe.networks) if row == probe.chosen)
+    reference = probe.networks[probe.chosen]
     more = _totals(network, network.nodes.keys(), kinds, 0.0)
     less = _totals(reference, reference.nodes.keys(), kinds, 0.0)
     return [first - second for first, second in zip(more, less, strict=True)]

@@ -26,7 +26,7 @@ class Network(NamedTuple):
     Attributes:
         nodes: live nodes by name, in topological order.
         signatures: what each of them does, sizes apart.
-        sources: the values that each node reads and that depend on an input of the graph.
+        sources: the values that each node reads and that are no parameters or constants; one read twice comes twice.
         kinds: the kind of each node.
         costs: for each node MACs, parameters, peak and bytes moved; a folded node has none.
         outputs: names of the graph's outputs.
@@ -95,7 +95,7 @@ def network(graph: Graph) -> Network:
     owner.update({value.name: value.name for value in graph.inputs})
     sources: dict[str, tuple[str, ...]] = {}
     for key, node in nodes.items():
-        sources[key] = tuple(dict.fromkeys(owner[name] for name in node.inputs if name in owner))
+        sources[key] = tuple(owner[name] for name in node.inputs if name in owner)
     kinds = {key: _kind(node) for key, node in nodes.items()}
     first = {node.name: key for key, node in nodes.items()}
     names, rows = node_costs(graph)
@@ -110,7 +110,7 @@ def _kind(node: Node) -> Kind:
 
 
 def weight(node: Node) -> tuple[float, float, float, float]:
-    """How much longer a node makes a path: operators with MACs, these with a kernel, all with one, any."""
+    """What a node adds to a path's length: 1 if it has MACs, MACs and a kernel, a kernel, or either."""
     multiplies = node.op in OPERATORS and OPERATORS[node.op].has_macs
     reaches = _kernel(node) > 1
     return float(multiplies), float(multiplies and reaches), float(reaches), float(multiplies or reaches)

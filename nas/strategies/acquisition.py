@@ -67,8 +67,8 @@ def expected_below(samples: Array, levels: Array) -> Array:
     below = np.zeros((len(samples), len(levels)))
     for node, weight in enumerate(WEIGHTS):
         below += weight * np.maximum(finite - samples[:, node, None], 0.0)
-    below[:, ~np.isfinite(levels)] = 0.0
-    return below
+    finished: Array = below * np.isfinite(levels)
+    return finished
 
 
 def at_nodes(mean: Array, deviation: Array) -> Array:

@@ -11,10 +11,12 @@ from nas.strategies.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
-TIGHTENED = 0.03
+TIGHTENED = 0.06
 """The reference point lies this share of the range before the worst losses. Candidates that gain by a hair of the worst
 loss, times a wide range of another, are mirages."""
 CERTAIN = 1e-6
+LIKELY = 0.7
+"""Chance of success above which a gain counts."""
 
 
 class Belief:
@@ -22,7 +24,7 @@ class Belief:
 
     Args:
         surrogates: one for each loss, with their settings.
-        groups: sizes of the groups of features.
+        bounds: a process with settings for whether bounds hold, see `bound_targets`.
         features: (n, f) of all results, failed ones included.
         losses: (n, m), NaN where the evaluation failed.
         violations: (n,).
@@ -31,7 +33,7 @@ class Belief:
     def __init__(
         self,
         surrogates: list[Surrogate],
-        groups: tuple[int, ...],
+        bounds: GaussianProcess,
         features: Array,
         losses: Array,
         violations: Array,
@@ -45,7 +47,7 @@ class Belief:
         self.reached = losses[self.good]
         worst, span = losses[worked].max(axis=0), np.ptp(losses[worked], axis=0)
         self.reference = worst - TIGHTENED * span + CERTAIN * np.where(span > 0, 0.0, np.abs(worst) + 1.0)
-        self._bounds = None if self.good.all() else _bounds(groups, features, worked, violations)
+        self._bounds = None if self.good.all() else bounds.fit(features, bound_targets(losses, violations))
 
     def scores(self, features: Array) -> Array:
         """Return (n, m) predicted losses on their warped scales, plus what a probable failure costs."""
@@ -83,16 +85,23 @@ class Belief:
         chances: Array = ndtr(-mean / np.hypot(deviation, self._bounds.noise))
         return chances
 
-    def gains(self, samples: Array, more: Array) -> Array:
-        """Return the (n,) expected hypervolume improvements over what was reached and (k, m) more losses."""
-        return Boxes(np.concatenate([self.reached, more]), self.reference).improvement(samples)
+    def gains(self, samples: Array, chances: Array, more: Array) -> Array:
+        """Return what (n,) candidates are worth.
+
+        It is the expected hypervolume improvement over what was reached and (k, m) more losses, times the chance of
+        success. Those that will probably not succeed come after all others, by their chance less 1: beyond a bound
+        losses can promise any gain, which no small chance makes up for.
+        """
+        improvement = Boxes(np.concatenate([self.reached, more]), self.reference).improvement(samples)
+        return np.where(chances > LIKELY, improvement * chances, chances - 1.0)
 
 
-def _bounds(groups: tuple[int, ...], features: Array, worked: NDArray[np.bool_], violations: Array) -> GaussianProcess:
-    """A regression that is negative where evaluations succeed within the bounds: -1 there, 1 where they fail."""
+def bound_targets(losses: Array, violations: Array) -> Array:
+    """Return (n,) numbers: -1 where evaluations succeed within the bounds, above 0 elsewhere, 1 where they fail."""
+    worked = usable(losses)
     amounts = np.where(worked, violations, np.nan)
     broken = amounts > 0
     typical = float(np.median(amounts[broken])) if broken.any() else 1.0
     target = np.where(broken, 0.5 + np.minimum(amounts / typical, 2.0) / 2, -1.0)
     target[~worked] = 1.0
-    return GaussianProcess(groups, GaussianProcess.default(groups)).fit(features, target)
+    return target

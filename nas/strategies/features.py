@@ -14,12 +14,18 @@ class Features(Protocol):
 
     Attributes:
         groups: sizes of groups of features that belong together; they lie side by side.
+        lengths: for each group the logarithm of the lengthscale, in deviations, over which a loss is expected to
+            change: large for groups that should matter only where the others explain too little.
         costs: columns that say how large a network is, if any do.
     """
 
     @property
     def groups(self) -> tuple[int, ...]:
         """Sizes of the groups."""
+
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        """Logarithms of expected lengthscales."""
 
     @property
     def costs(self) -> Sequence[int]:
@@ -36,6 +42,7 @@ class Choices:
         space: what the genotypes belong to.
     """
 
+    lengths = (1.0,)
     costs: tuple[int, ...] = ()
 
     def __init__(self, space: GenotypeSpace) -> None:

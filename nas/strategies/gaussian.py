@@ -48,16 +48,18 @@ class GaussianProcess:
         groups: number of features in each group; they lie side by side.
         settings: (2 groups + 2,) logarithms of the lengthscales, of the variances of the linear parts, of the process
             and of the noise, for targets and features scaled to deviation 1.
+        expected: logarithms of the lengthscales that are expected of each group; by default all the same.
     """
 
-    def __init__(self, groups: tuple[int, ...], settings: Array) -> None:
+    def __init__(self, groups: tuple[int, ...], settings: Array, expected: tuple[float, ...] | None = None) -> None:
         self.groups = groups
         self.settings = settings
+        self.expected = expected
 
     @staticmethod
-    def default(groups: tuple[int, ...]) -> Array:
+    def default(groups: tuple[int, ...], expected: tuple[float, ...] | None = None) -> Array:
         """The settings that the prior expects."""
-        return _prior(len(groups))[0]
+        return _prior(len(groups), expected)[0]
 
     def tuned(self, features: Array, targets: Array, steps: int) -> "GaussianProcess":
         """Return a process whose settings fit the data better, starting from these (maximum a posteriori).
@@ -67,13 +69,13 @@ class GaussianProcess:
             targets: (n,).
             steps: of L-BFGS.
         """
-        problem = _Likelihood(self.groups, Scaler(features)(features), _standard(targets)[0])
+        problem = self._likelihood(features, targets)
         found = minimize(problem, self.settings, jac=True, method="L-BFGS-B", options={"maxiter": steps})
-        return GaussianProcess(self.groups, np.asarray(found.x, np.float64))
+        return GaussianProcess(self.groups, np.asarray(found.x, np.float64), self.expected)
 
     def evidence(self, features: Array, targets: Array) -> float:
         """Return the logarithm of the posterior density of the settings for targets scaled to deviation 1."""
-        return -_Likelihood(self.groups, Scaler(features)(features), _standard(targets)[0])(self.settings)[0]
+        return -self._likelihood(features, targets)(self.settings)[0]
 
     def fit(self, features: Array, targets: Array) -> "GaussianProcess":
         """Condition on (n, f) features and (n,) targets."""
@@ -83,7 +85,7 @@ class GaussianProcess:
         lengths, slopes, bends, noise = _unpacked(self.settings)
         self._parts = _divided(self._x, self.groups, lengths)
         self._lines = _divided(self._x, self.groups, slopes**-0.5)
-        kernel = bends * _matern(_squared(self._parts, self._parts))[0] + self._lines @ self._lines.T
+        kernel = bends * _matern(_squared(self._parts, self._parts)) + self._lines @ self._lines.T
         kernel[np.diag_indices_from(kernel)] += noise + JITTER
         self._factor = cholesky(kernel, lower=True)
         self._weights = cho_solve((self._factor, True), standard)
@@ -110,27 +112,31 @@ class GaussianProcess:
         """The standard deviation of the noise, in the unit of the targets; known after `fit`."""
         return float(np.exp(0.5 * self.settings[-1]) * self._deviation)
 
+    def _likelihood(self, features: Array, targets: Array) -> "_Likelihood":
+        prior = _prior(len(self.groups), self.expected)
+        return _Likelihood(self.groups, Scaler(features)(features), _standard(targets)[0], prior)
+
     def _cross(self, x: Array) -> Array:
         lengths, slopes, bends, _ = _unpacked(self.settings)
         squared = _squared(_divided(x, self.groups, lengths), self._parts)
-        cross: Array = bends * _matern(squared)[0] + _divided(x, self.groups, slopes**-0.5) @ self._lines.T
+        cross: Array = bends * _matern(squared) + _divided(x, self.groups, slopes**-0.5) @ self._lines.T
         return cross
 
 
 class _Likelihood:
     """The negative logarithm of the posterior density of settings, and its gradient."""
 
-    def __init__(self, groups: tuple[int, ...], x: Array, standard: Array) -> None:
+    def __init__(self, groups: tuple[int, ...], x: Array, standard: Array, prior: tuple[Array, Array]) -> None:
         parts = _parts(x, groups, np.ones(len(groups)))
         self._distances = [_squared(part, part) for part in parts]
         self._lines = [part @ part.T for part in parts]
         self._y = standard
-        self._centre, self._spread = _prior(len(groups))
+        self._centre, self._spread = prior
 
     def __call__(self, settings: Array) -> tuple[float, Array]:
         lengths, slopes, bends, noise = _unpacked(settings)
-        squared = sum(d / length**2 for d, length in zip(self._distances, lengths, strict=True))
-        bent, derivative = _matern(np.asarray(squared))
+        squared = np.asarray(sum(d / length**2 for d, length in zip(self._distances, lengths, strict=True)))
+        bent = _matern(squared)
         kernel = bends * bent + sum(slope * line for slope, line in zip(slopes, self._lines, strict=True))
         kernel[np.diag_indices_from(kernel)] += noise + JITTER
         try:
@@ -142,7 +148,7 @@ class _Likelihood:
         away = (settings - self._centre) / self._spread
         value = 0.5 * self._y @ alpha + np.log(np.diag(factor)).sum() + 0.5 * away @ away
         q = 0.5 * (inverse - np.outer(alpha, alpha))
-        bent_q = q * derivative
+        bent_q = q * _matern_slope(squared)
         gradient = [
             -2 * bends * (bent_q * d).sum() / length**2 for d, length in zip(self._distances, lengths, strict=True)
         ]
@@ -151,10 +157,12 @@ class _Likelihood:
         return float(value), np.array(gradient) + away / self._spread
 
 
-def _prior(groups: int) -> tuple[Array, Array]:
+def _prior(groups: int, expected: tuple[float, ...] | None) -> tuple[Array, Array]:
     """Centres and spreads of the prior of all settings."""
     pairs = [PRIOR.lengthscale] * groups + [PRIOR.slope] * groups + [PRIOR.bends, PRIOR.noise]
     centre, spread = np.array(pairs).T
+    if expected is not None:
+        centre[:groups] = expected
     return centre, spread
 
 
@@ -188,8 +196,21 @@ def _squared(a: Array, b: Array) -> Array:
     return np.maximum(squared, 0.0, out=squared)
 
 
-def _matern(squared: Array) -> tuple[Array, Array]:
-    """The Matern-5/2 correlation of squared distances, and its derivative by them."""
-    r = np.sqrt(5 * squared)
-    decay = np.exp(-r)
-    return (1 + r + r * r / 3) * decay, -5 / 6 * (1 + r) * decay
+def _matern(squared: Array) -> Array:
+    """The Matern-5/2 correlation of squared distances."""
+    r = np.sqrt(5.0 * squared)
+    polynomial: Array = r * (1.0 / 3.0)
+    polynomial += 1.0
+    polynomial *= r
+    polynomial += 1.0
+    np.negative(r, out=r)
+    polynomial *= np.exp(r, out=r)
+    return polynomial
+
+
+def _matern_slope(squared: Array) -> Array:
+    """Its derivative by the squared distances."""
+    r = np.sqrt(5.0 * squared)
+    slope: Array = (1.0 + r) * np.exp(-r)
+    slope *= -5.0 / 6.0
+    return slope

@@ -7,7 +7,7 @@ improvement as the choice.
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from threadpoolctl import ThreadpoolController
 
 from nas.front import front, usable
 from nas.strategies.base import Strategy, StrategyOptions
-from nas.strategies.belief import Belief
+from nas.strategies.belief import LIKELY, Belief, bound_targets
 from nas.strategies.candidate_pool import PARENTS, bred_pool
 from nas.strategies.first_points import first_points
+from nas.strategies.gaussian import GaussianProcess
 from nas.strategies.neighbourhood import neighbours
 from nas.strategies.ranking import best
 from nas.strategies.spread import spread_out
@@ -54,7 +55,7 @@ class PredictorAssistedOptions(StrategyOptions):
     generations: int = Field(default=8, ge=1, le=1000, description="of the evolution inside the predictors")
     children: int = Field(default=200, ge=10, le=10_000, description="of each of these generations")
     boldness: float = Field(
-        default=0.5,
+        default=0.4,
         ge=0,
         le=10,
         description="share of the predictive deviation that is believed at first; it falls as results come in",
@@ -65,6 +66,14 @@ class PredictorAssistedOptions(StrategyOptions):
     patience: int = Field(
         default=40, ge=1, le=100_000, description="results without a better front after which that share begins"
     )
+
+
+class _Models(NamedTuple):
+    """Predictors tuned to the first `size` results; they are conditioned on newer ones too."""
+
+    size: int
+    surrogates: list[Surrogate]
+    bounds: GaussianProcess
 
 
 class PredictorAssisted(Strategy[PredictorAssistedOptions]):
@@ -82,7 +91,7 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
 
     def _start(self) -> None:
         self._design: Population | None = None
-        self._tuned: tuple[int, list[Surrogate]] = (0, [])
+        self._tuned: _Models | None = None
         self._threads = ThreadpoolController()
 
     @property
@@ -117,7 +126,8 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
         history, options = self.history, self.options
         features = self.features(history.genotypes[data])
         losses, violations = history.losses[data], history.violations[data]
-        belief = Belief(self._surrogates(), self.features.groups, features, losses, violations)
+        models = self._models()
+        belief = Belief(models.surrogates, models.bounds, features, losses, violations)
         pool = bred_pool(
             self.space,
             history.genotypes[self.incumbents],
@@ -135,24 +145,31 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
 
     def _greedy(self, n: int, belief: Belief, features: Array, share: float) -> NDArray[np.intp]:
         """Take candidates of the largest expected gain one after the other; returns about n indices, best first."""
-        waiting = self.outstanding
-        taken = belief.means(self.features(waiting)) if len(waiting) else np.zeros((0, self.objectives))
         chances = belief.chances(features)
         if not belief.good.any():
             return np.argsort(-chances, kind="stable")[:n]
-        rough = belief.gains(belief.rough_samples(features, share), taken) * chances
+        taken = self._believed(belief)
+        rough = belief.gains(belief.rough_samples(features, share), chances, taken)
         final = np.argsort(-rough, kind="stable")[: max(FINALISTS, 2 * n)]
         means, samples, chances = belief.means(features[final]), belief.samples(features[final], share), chances[final]
         free = np.ones(len(final), np.bool_)
         picks: list[int] = []
         at_once = math.ceil(n / ROUNDS)
         while len(picks) < min(n, len(final)):
-            gains = np.where(free, belief.gains(samples, taken) * chances, -1.0)
+            gains = np.where(free, belief.gains(samples, chances, taken), -np.inf)
             found = np.argsort(-gains, kind="stable")[: min(at_once, int(free.sum()))]
             free[found] = False
             picks += found.tolist()
-            taken = np.concatenate([taken, means[found]])
+            taken = np.concatenate([taken, means[found[chances[found] > LIKELY]]])
         return final[picks]
+
+    def _believed(self, belief: Belief) -> Array:
+        """Predicted losses (k, m) of what is outstanding and will probably succeed."""
+        waiting = self.outstanding
+        if not len(waiting):
+            return np.zeros((0, self.objectives))
+        features = self.features(waiting)
+        return belief.means(features)[belief.chances(features) > LIKELY]
 
     def _with_neighbours(self, picks: Population, n: int, rng: np.random.Generator) -> Population:
         """Mix neighbours of the front into the picks, once results have stopped moving it."""
@@ -180,26 +197,30 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
         rest = order[cut:][np.linspace(0, len(order) - cut - 1, most - cut).astype(np.intp)]
         return np.sort(rows[np.concatenate([order[:cut], rest])])
 
-    def _surrogates(self) -> list[Surrogate]:
-        """Surrogates with settings tuned to a prefix of the history whose length grows geometrically."""
+    def _models(self) -> _Models:
+        """Predictors with settings tuned to a prefix of the history whose length grows geometrically."""
         size = FEWEST
         while (larger := math.ceil(GROWTH * size)) <= len(self.history):
             size = larger
-        if self._tuned[0] != size:
-            rows = self._worked(size)
-            if len(rows) < FEWEST:  # too many failed; what helps out now must not be kept for a longer history
-                return self._tune(self._worked(len(self.history)))
-            self._tuned = size, self._tune(rows)
-        return self._tuned[1]
+        if self._tuned is None or self._tuned.size != size:
+            most = min(TUNING, self.options.training)
+            rows = self._data(size, most)
+            if usable(self.history.losses[rows]).sum() < FEWEST:
+                # Too many failed; what helps out now must not be kept for a longer history.
+                return self._tune(size, self._data(len(self.history), most))
+            self._tuned = self._tune(size, rows)
+        return self._tuned
 
-    def _worked(self, end: int) -> NDArray[np.intp]:
-        """Results to tune settings to, failed ones left out."""
-        rows = self._data(end, min(TUNING, self.options.training))
-        return rows[usable(self.history.losses[rows])]
-
-    def _tune(self, rows: NDArray[np.intp]) -> list[Surrogate]:
+    def _tune(self, size: int, rows: NDArray[np.intp]) -> _Models:
+        losses, violations = self.history.losses[rows], self.history.violations[rows]
         features = self.features(self.history.genotypes[rows])
-        return [Surrogate.tuned(self.features.groups, features, y, STEPS) for y in self.history.losses[rows].T]
+        groups, lengths = self.features.groups, self.features.lengths
+        worked = usable(losses)
+        surrogates = [Surrogate.tuned(groups, features[worked], y, STEPS, lengths) for y in losses[worked].T]
+        bounds = GaussianProcess(groups, GaussianProcess.default(groups, lengths), lengths)
+        if not (worked & (violations <= 0)).all():
+            bounds = bounds.tuned(features, bound_targets(losses, violations), STEPS)
+        return _Models(size, surrogates, bounds)
 
     def _new(self, rows: Population, seen: set[bytes], *, seen_before: bool = False) -> Population:
         """The distinct rows that satisfy the static bounds and, unless allowed, were never proposed or told."""

@@ -30,7 +30,7 @@ def spread_out(features: Array, costs: Array, chosen: int, n: int) -> NDArray[np
         distance = np.minimum(distance, np.abs(x - x[index]).sum(axis=1))
     size = scaled(costs)
     rounds = max(n - len(picked), 1)
-    levels = (np.arange(rounds) + 0.5) / rounds
+    levels = np.linspace(0.0, 1.0, rounds)
     for turn in range(min(n, k) - len(picked)):
         score = distance.copy()
         if size.shape[1]:

@@ -54,9 +54,16 @@ class Surrogate:
         self._settings = settings
 
     @classmethod
-    def tuned(cls, groups: tuple[int, ...], features: Array, losses: Array, steps: int) -> "Surrogate":
+    def tuned(
+        cls,
+        groups: tuple[int, ...],
+        features: Array,
+        losses: Array,
+        steps: int,
+        expected: tuple[float, ...] | None = None,
+    ) -> "Surrogate":
         """Choose the warping and the settings by their likelihood for (n, f) features and (n,) losses."""
-        plain = GaussianProcess(groups, GaussianProcess.default(groups))
+        plain = GaussianProcess(groups, GaussianProcess.default(groups, expected), expected)
 
         def score(shift: float) -> float:
             warping = Warping(losses, shift)
