@@ -6,6 +6,8 @@ on Evolutionary Computation 10(4), 2006 (expected hypervolume improvement); J. K
 (beyond three objectives).
 """
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -16,14 +18,14 @@ from threadpoolctl import ThreadpoolController
 
 from nas.front import usable
 from nas.strategies.acquisition import Boxes, at_nodes
-from nas.strategies.base import Strategy, StrategyOptions
+from nas.strategies.base import StrategyOptions
 from nas.strategies.first_points import first_points
 from nas.strategies.gaussian import GaussianProcess
 from nas.strategies.neighbourhood import neighbours
+from nas.strategies.planning import PlanningStrategy
 from nas.strategies.ranking import best
 from nas.strategies.scalarisation import costs, random_weights
 from nas.strategies.surrogate import Surrogate
-from nas.strategies.survivors import Survivors
 from search_spaces.genotypes import Population
 
 Array = NDArray[np.float64]
@@ -50,7 +52,7 @@ class BayesianOptions(StrategyOptions):
     candidates: int = Field(default=400, ge=10, le=100_000, description="genotypes of which a batch is chosen")
 
 
-class Bayesian(Strategy[BayesianOptions]):
+class Bayesian(PlanningStrategy[BayesianOptions]):
     """Proposes what promises the largest expected hypervolume improvement.
 
     One Gaussian process for each loss, on a logarithmic scale of how far a loss lies above the best one, with a
@@ -65,8 +67,10 @@ class Bayesian(Strategy[BayesianOptions]):
     summary: ClassVar[str] = "Gaussian processes on one-hot decisions and expected hypervolume improvement"
     options_type = BayesianOptions
 
+    grain = 200
+
     def _start(self) -> None:
-        self._survivors = Survivors(self.history, max(PARENTS, self.options.training // 2))
+        super()._start()
         self._groups = self.features.groups
         self._tuned: tuple[int, list[Surrogate]] = (0, [])
         self._threads = ThreadpoolController()
@@ -74,50 +78,64 @@ class Bayesian(Strategy[BayesianOptions]):
     @property
     def incumbents(self) -> NDArray[np.intp]:
         """The results that candidates are bred from, as indices into `history`, best first."""
-        return self._survivors.indices[:PARENTS]
+        return self._leading(len(self.history), PARENTS)
 
-    def _observe(self) -> None:
-        self._survivors.merge()
+    def _leading(self, end: int, most: int) -> NDArray[np.intp]:
+        return best(self.history.losses[:end], self.history.violations[:end], most)
 
     def _propose(self, n: int, rng: np.random.Generator) -> Population:
         if self.proposed < self.options.first:
             return first_points(self.space, self.seeds, n, rng)
-        data = self._data(len(self.history), self._survivors.indices, self.options.training)
+        with self._threads.limit(limits=1, user_api="blas"):  # the matrices are too small to share
+            return self._modelled(n, rng)
+
+    def _plan(
+        self, n: int, end: int, waiting: Population, known: Sequence[AbstractSet[bytes]], rng: np.random.Generator
+    ) -> Population:
+        data = self._data(end, self.options.training)
         if len(data) < FEWEST:
             return self.space.sample(n, rng)
-        candidates = self._candidates(n, rng)
+        candidates = self._candidates(n, end, known, rng)
         if not len(candidates):
             return candidates
-        with self._threads.limit(limits=1, user_api="blas"):  # the matrices are too small to share
-            return self._chosen(n, data, candidates, rng)
+        return self._chosen(n, end, data, waiting, candidates, rng)
 
-    def _data(self, end: int, leading: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    def _data(self, end: int, most: int) -> NDArray[np.intp]:
         """Distinct successful results among the first `end`, at most so many: the leading ones and the newest."""
+        leading = self._leading(end, max(PARENTS, most // 2))
         newest = np.arange(max(0, end - 2 * most), end)[::-1]
         rows = np.concatenate([leading[: most // 2], np.setdiff1d(newest, leading[: most // 2])[::-1]])
         rows = rows[usable(self.history.losses[rows])]
         _, first = np.unique(self.space.keys(self.history.genotypes[rows]), return_index=True)
         return np.sort(rows[np.sort(first)[:most]])
 
-    def _candidates(self, n: int, rng: np.random.Generator) -> Population:
+    def _candidates(
+        self, n: int, end: int, known: Sequence[AbstractSet[bytes]], rng: np.random.Generator
+    ) -> Population:
         """Return genotypes that may be proposed."""
         most = max(self.options.candidates, 2 * n)
-        parents = self.history.genotypes[self.incumbents]
+        parents = self.history.genotypes[self._leading(end, PARENTS)]
         near = np.concatenate([neighbours(self.space, row) for row in parents[: PARENTS // 2]])
         near = rng.permutation(near)[: most // 2]
         first, second = parents[rng.integers(0, len(parents), (2, most // 2))]
         children = self.space.mutate(self.space.crossover(first, second, rng), rng)
         rows = np.concatenate([near, children, self.space.sample(most // 4, rng)])
-        found: dict[bytes, None] = {}
-        self._admit(rows, found, most)
-        return self._rows(found)
+        return self._fresh(rows, known)[:most]
 
-    def _chosen(self, n: int, data: NDArray[np.intp], candidates: Population, rng: np.random.Generator) -> Population:
+    def _chosen(
+        self,
+        n: int,
+        end: int,
+        data: NDArray[np.intp],
+        waiting: Population,
+        candidates: Population,
+        rng: np.random.Generator,
+    ) -> Population:
         """Return the n most promising candidates and those that would have come next, best first."""
         weights = random_weights(1, self.objectives, rng)
         losses, violations = self._targets(data, weights), self.history.violations[data]
         features = self._features(self.history.genotypes[data])
-        models = [m.fit(features, y) for m, y in zip(self._models(weights), losses.T, strict=True)]
+        models = [m.fit(features, y) for m, y in zip(self._models(end, weights), losses.T, strict=True)]
         x = self._features(candidates)
         means, samples = self._predicted(models, x)
         chance = self._feasibility(features, violations, x)
@@ -127,7 +145,7 @@ class Bayesian(Strategy[BayesianOptions]):
         reached = losses[good]
         reference = losses.max(axis=0)
         reference = reference + 1e-9 * (np.abs(reference) + 1)
-        if len(waiting := self.outstanding):
+        if len(waiting):
             reached = np.concatenate([reached, self._predicted(models, self._features(waiting))[0]])
         left = chance.copy()
         picks: list[int] = []
@@ -138,22 +156,23 @@ class Bayesian(Strategy[BayesianOptions]):
             reached = np.concatenate([reached, means[picks[-1:]]])
         return candidates[picks]
 
-    def _models(self, weights: Array) -> list[Surrogate]:
+    def _models(self, end: int, weights: Array) -> list[Surrogate]:
         """The surrogates with settings tuned to a prefix of the history whose length grows geometrically."""
         size = FEWEST
-        while (larger := int(np.ceil(GROWTH * size))) <= len(self.history):
+        while (larger := int(np.ceil(GROWTH * size))) <= end:
             size = larger
         if self._tuned[0] != size:
             most = min(TUNING, self.options.training)
-            leading = best(self.history.losses[:size], self.history.violations[:size], most // 2)
-            rows = self._data(size, leading, most)
-            if len(rows) < FEWEST:
-                rows = self._data(len(self.history), self._survivors.indices, most)
-            x = self._features(self.history.genotypes[rows])
-            even = np.full_like(weights, 1 / self.objectives)
-            losses = self._targets(rows, even)
-            self._tuned = (size, [Surrogate.tuned(self._groups, x, y, STEPS) for y in losses.T])
+            rows = self._data(size, most)
+            if len(rows) < FEWEST:  # too many failed; what helps out now must not be kept for a longer history
+                return self._tune(self._data(end, most), weights)
+            self._tuned = (size, self._tune(rows, weights))
         return self._tuned[1]
+
+    def _tune(self, rows: NDArray[np.intp], weights: Array) -> list[Surrogate]:
+        x = self._features(self.history.genotypes[rows])
+        losses = self._targets(rows, np.full_like(weights, 1 / self.objectives))
+        return [Surrogate.tuned(self._groups, x, y, STEPS) for y in losses.T]
 
     def _targets(self, rows: NDArray[np.intp], weights: Array) -> Array:
         """What is modelled, (n, q): all losses, or one scalar for many of them."""

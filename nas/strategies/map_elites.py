@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nas.front import feasible, usable
+from nas.front import usable
 from nas.strategies.base import Strategy, StrategyOptions
 from nas.strategies.first_points import first_points
+from nas.strategies.ranking import best
 from search_spaces.genotypes import Population
 
 GROWTH = 1.1
+LEADING = 8
+"""One result in so many decides where the cells lie: the least dominated."""
 MOST_CELLS = 1_000_000
 SPARE = 1.2
 
@@ -38,7 +41,8 @@ class MapElites(Strategy[MapElitesOptions]):
     """Keeps the best result of every cell of a grid of descriptors, and breeds from cells chosen evenly.
 
     Descriptors are objectives, for a strategy sees nothing else of a result. The cells hold equal shares of the
-    results so far along each descriptor; they are drawn anew whenever the history has grown by a tenth. Within a
+    least dominated eighth of the results so far along each descriptor, so that they are narrow where the front lies;
+    they are drawn anew whenever the history has grown by a tenth. Within a
     cell the feasible come first, then the least violation; cells with a feasible elite come before others. With
     one objective there is one cell.
 
@@ -91,8 +95,8 @@ class MapElites(Strategy[MapElitesOptions]):
 
     def _draw_grid(self, end: int) -> None:
         losses = self.history.losses[:end]
-        good = feasible(losses, self.history.violations[:end])
-        seen = losses[good if good.any() else usable(losses)]
+        most = max(self.options.bins, end // LEADING)
+        seen = losses[best(losses, self.history.violations[:end], most)]
         if len(seen):
             shares = np.arange(1, self.options.bins) / self.options.bins
             self._edges = np.quantile(seen[:, self._descriptors], shares, axis=0).T

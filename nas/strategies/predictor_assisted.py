@@ -7,6 +7,8 @@ improvement as the choice.
 """
 
 import math
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -15,12 +17,13 @@ from pydantic import Field
 from threadpoolctl import ThreadpoolController
 
 from nas.front import front, usable
-from nas.strategies.base import Strategy, StrategyOptions
+from nas.strategies.base import StrategyOptions
 from nas.strategies.belief import LIKELY, Belief, bound_targets
 from nas.strategies.candidate_pool import PARENTS, bred_pool
 from nas.strategies.first_points import first_points
 from nas.strategies.gaussian import GaussianProcess
 from nas.strategies.neighbourhood import neighbours
+from nas.strategies.planning import PlanningStrategy
 from nas.strategies.ranking import best
 from nas.strategies.spread import spread_out
 from nas.strategies.surrogate import Surrogate
@@ -76,7 +79,7 @@ class _Models(NamedTuple):
     bounds: GaussianProcess
 
 
-class PredictorAssisted(Strategy[PredictorAssistedOptions]):
+class PredictorAssisted(PlanningStrategy[PredictorAssistedOptions]):
     """Fits predictors to what was told, breeds in them, and proposes by expected hypervolume improvement.
 
     The first points spread over the range of costs. After that each `ask` conditions a Gaussian process for each loss
@@ -89,7 +92,10 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
     summary: ClassVar[str] = "predictors of every loss, evolution inside them, expected hypervolume improvement"
     options_type = PredictorAssistedOptions
 
+    grain = 60
+
     def _start(self) -> None:
+        super()._start()
         self._design: Population | None = None
         self._tuned: _Models | None = None
         self._threads = ThreadpoolController()
@@ -103,36 +109,37 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
         with self._threads.limit(limits=1, user_api="blas"):  # matrices are small, and sums keep one order
             if self.proposed < self.options.first:
                 return np.concatenate([self._first(), self.space.sample(n, rng)])
-            data = self._data(len(self.history), self.options.training)
-            if usable(self.history.losses[data]).sum() < FEWEST:
-                return self.space.sample(n, rng)
-            return self._chosen(n, data, rng)
+            return self._modelled(n, rng)
 
     def _first(self) -> Population:
         """The first points that were not proposed yet; they depend on the seed alone."""
         if self._design is None:
             rng = np.random.default_rng([self.seed, 0, 1])
             pool = [self.seeds, self.space.sample(1000, rng), first_points(self.space, self.seeds, 2000, rng)]
-            rows = self._new(np.concatenate(pool), set(), seen_before=True)
+            rows = self._fresh(np.concatenate(pool), ())
             if not len(rows):
                 return rows
             features = self.features(rows)
             costs = features[:, list(self.features.costs)]
             start = int((self.static_violations(self.seeds) <= 0).sum())
             self._design = rows[spread_out(features, costs, start, self.options.first)]
-        return self._new(self._design, set())
+        return self._fresh(self._design, (self._proposed, self._told))
 
-    def _chosen(self, n: int, data: NDArray[np.intp], rng: np.random.Generator) -> Population:
+    def _plan(
+        self, n: int, end: int, waiting: Population, known: Sequence[AbstractSet[bytes]], rng: np.random.Generator
+    ) -> Population:
         history, options = self.history, self.options
-        features = self.features(history.genotypes[data])
+        data = self._data(end, options.training)
         losses, violations = history.losses[data], history.violations[data]
-        models = self._models()
-        belief = Belief(models.surrogates, models.bounds, features, losses, violations)
+        if usable(losses).sum() < FEWEST:
+            return self.space.sample(n, rng)
+        models = self._models(end)
+        belief = Belief(models.surrogates, models.bounds, self.features(history.genotypes[data]), losses, violations)
         pool = bred_pool(
             self.space,
-            history.genotypes[self.incumbents],
+            history.genotypes[best(history.losses[:end], history.violations[:end], PARENTS)],
             lambda rows: belief.scores(self.features(rows)),
-            self._new,
+            lambda rows, seen: self._fresh(rows, (*known, seen)),
             options.generations,
             max(options.children, n),
             rng,
@@ -140,15 +147,15 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
         if not len(pool):
             return pool
         share = options.boldness * min(1.0, math.sqrt(SETTLING / len(data)))
-        picks = pool[self._greedy(n, belief, self.features(pool), share)]
-        return self._with_neighbours(picks, n, rng)
+        picks = pool[self._greedy(n, belief, waiting, self.features(pool), share)]
+        return self._with_neighbours(picks, n, end, known, rng)
 
-    def _greedy(self, n: int, belief: Belief, features: Array, share: float) -> NDArray[np.intp]:
+    def _greedy(self, n: int, belief: Belief, waiting: Population, features: Array, share: float) -> NDArray[np.intp]:
         """Take candidates of the largest expected gain one after the other; returns about n indices, best first."""
         chances = belief.chances(features)
         if not belief.good.any():
             return np.argsort(-chances, kind="stable")[:n]
-        taken = self._believed(belief)
+        taken = self._believed(belief, waiting)
         rough = belief.gains(belief.rough_samples(features, share), chances, taken)
         final = np.argsort(-rough, kind="stable")[: max(FINALISTS, 2 * n)]
         means, samples, chances = belief.means(features[final]), belief.samples(features[final], share), chances[final]
@@ -163,26 +170,24 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
             taken = np.concatenate([taken, means[found[chances[found] > LIKELY]]])
         return final[picks]
 
-    def _believed(self, belief: Belief) -> Array:
+    def _believed(self, belief: Belief, waiting: Population) -> Array:
         """Predicted losses (k, m) of what is outstanding and will probably succeed."""
-        waiting = self.outstanding
         if not len(waiting):
             return np.zeros((0, self.objectives))
         features = self.features(waiting)
         return belief.means(features)[belief.chances(features) > LIKELY]
 
-    def _with_neighbours(self, picks: Population, n: int, rng: np.random.Generator) -> Population:
+    def _with_neighbours(
+        self, picks: Population, n: int, end: int, known: Sequence[AbstractSet[bytes]], rng: np.random.Generator
+    ) -> Population:
         """Mix neighbours of the front into the picks, once results have stopped moving it."""
         count = int(rng.binomial(n, self.options.local))
-        leading = self._front()
-        if not count or not len(leading) or len(self.history) - 1 - leading.max() < self.options.patience:
+        leading = front(self.history.losses[:end], self.history.violations[:end])
+        if not count or not len(leading) or end - 1 - leading.max() < self.options.patience:
             return picks
         rows = np.concatenate([neighbours(self.space, self.history.genotypes[index]) for index in leading])
-        rows = self._new(rng.permutation(rows), set())[:count]
+        rows = self._fresh(rng.permutation(rows), known)[:count]
         return np.concatenate([picks[: n - len(rows)], rows, picks[n - len(rows) :]])
-
-    def _front(self) -> NDArray[np.intp]:
-        return front(self.history.losses, self.history.violations)
 
     def _data(self, end: int, most: int) -> NDArray[np.intp]:
         """Distinct genotypes among the first `end` results; of too many, the best and a spread of the others."""
@@ -197,17 +202,17 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
         rest = order[cut:][np.linspace(0, len(order) - cut - 1, most - cut).astype(np.intp)]
         return np.sort(rows[np.concatenate([order[:cut], rest])])
 
-    def _models(self) -> _Models:
+    def _models(self, end: int) -> _Models:
         """Predictors with settings tuned to a prefix of the history whose length grows geometrically."""
         size = FEWEST
-        while (larger := math.ceil(GROWTH * size)) <= len(self.history):
+        while (larger := math.ceil(GROWTH * size)) <= end:
             size = larger
         if self._tuned is None or self._tuned.size != size:
             most = min(TUNING, self.options.training)
             rows = self._data(size, most)
             if usable(self.history.losses[rows]).sum() < FEWEST:
                 # Too many failed; what helps out now must not be kept for a longer history.
-                return self._tune(size, self._data(len(self.history), most))
+                return self._tune(size, self._data(end, most))
             self._tuned = self._tune(size, rows)
         return self._tuned
 
@@ -221,13 +226,3 @@ class PredictorAssisted(Strategy[PredictorAssistedOptions]):
         if not (worked & (violations <= 0)).all():
             bounds = bounds.tuned(features, bound_targets(losses, violations), STEPS)
         return _Models(size, surrogates, bounds)
-
-    def _new(self, rows: Population, seen: set[bytes], *, seen_before: bool = False) -> Population:
-        """The distinct rows that satisfy the static bounds and, unless allowed, were never proposed or told."""
-        keys = self.space.keys(rows).tolist()
-        first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
-        fresh = set(first).difference(seen)
-        if not seen_before:
-            fresh = fresh.difference(self._proposed).difference(self._told)
-        rows = rows[np.array(sorted(map(first.__getitem__, fresh)), np.intp)]
-        return rows[self.static_violations(rows) <= 0]
