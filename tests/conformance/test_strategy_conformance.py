@@ -94,11 +94,12 @@ def drive(searcher: Strategy[Any], steps: int, batch: int = 5) -> list[tuple[str
 def test_proposals_are_valid_canonical_and_distinct(name: str, space_name: str, objectives: int, batch: int) -> None:
     """Over a whole search no genotype comes twice, and each is as the space wants it."""
     space = SPACES[space_name]()
-    log = drive(make(name, space, objectives), 40, batch)
+    steps = 40 if batch == 1 else 12
+    log = drive(make(name, space, objectives), steps, batch)
     rows = np.concatenate([entry for kind, entry in log if kind == "ask"])
     space.validate(rows)
     np.testing.assert_array_equal(space.canonical(rows), rows)
-    assert len(set(space.keys(rows).tolist())) == len(rows) == min(40 * batch, space.size())
+    assert len(set(space.keys(rows).tolist())) == len(rows) == min(steps * batch, space.size())
 
 
 @each_space
@@ -125,17 +126,21 @@ def test_ask_twice_before_a_tell(name: str) -> None:
 
 @each_space
 def test_replaying_any_prefix_continues_identically(name: str, space_name: str) -> None:
-    """After every entry of the log a fresh strategy that is given the prefix goes on as the first did."""
+    """After every entry of the log a fresh strategy that is given the prefix goes on as the first did.
+
+    For two batches, or to the end; longer ones follow, for the next prefix holds the first of them.
+    """
     space = SPACES[space_name]()
     log = drive(make(name, space), 9)
     for cut in range(len(log)):
+        until = len(log) if cut % 6 == 0 else cut + 4
         again = make(name, space)
         for kind, entry in log[:cut]:
             if kind == "ask":
                 again.replay(entry)
             else:
                 again.tell(*entry)
-        for kind, entry in log[cut:]:
+        for kind, entry in log[cut:until]:
             if kind == "ask":
                 np.testing.assert_array_equal(again.ask(5), entry)
             else:
