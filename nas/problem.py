@@ -55,7 +55,7 @@ class Problem:
 
     def static_violation(self, population: Population) -> NDArray[np.float64]:
         """By how much each genotype breaks the bounds that need no evaluation, (n,), 0 where they hold."""
-        costs = self.space.costs(population)
+        costs = self.space.costs(population, [objective.metric for objective in self.static_bounds])
         broken = np.zeros(len(population))
         for objective in self.static_bounds:
             broken += objective.violations(costs[objective.metric])

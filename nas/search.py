@@ -11,6 +11,7 @@ import numpy as np
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.objectives import Objective, losses, violations
 from nas.strategies.base import Strategy
+from search_spaces.costs import costs
 from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
 from storage.records import Architecture, Lease, Measurement, Outcome
@@ -125,10 +126,12 @@ class Search:
 
     def _identify(self, genotypes: Population) -> _Batch:
         """Two genotypes that build the same network have the same key, and are evaluated once."""
-        keys = [self.space.key(row) for row in genotypes]
-        costs = self.space.costs(genotypes)
-        for row, key in enumerate(keys):
-            self._costs[key] = {name: float(column[row]) for name, column in costs.items()}
+        keys = []
+        for row in genotypes:
+            graph = self.space.graph(row)
+            key = self.space.key(row, graph)
+            self._costs[key] = costs(graph)
+            keys.append(key)
         self._batches += 1
         return _Batch(genotypes, keys)
 

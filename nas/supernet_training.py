@@ -89,7 +89,7 @@ def _threads(problem: Problem) -> int:
     It depends on the job alone, because the number of threads decides the last bits of the weights.
     """
     assert problem.spec.supernet is not None
-    largest = problem.space.costs(problem.space.largest()[None])["macs"][0]
+    largest = problem.space.costs(problem.space.largest()[None], ["macs"])["macs"][0]
     return 1 if largest * problem.spec.supernet.batch_size < SMALL_STEP_MACS else os.cpu_count() or 1
 
 

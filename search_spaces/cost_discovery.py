@@ -1,225 +1,256 @@
-"""Finding out which decisions the cost of a node depends on, from the costs of assembled graphs.
+"""Finding out which columns of an extended genotype the cost of a node depends on, from assembled graphs.
 
-An *extended* genotype counts "inactive" as a choice: 0 for an inactive decision, 1 + index for an active one. The
-cost of a node (named as in the graph; 0 where the graph does not have it) is a function of some columns of it.
-Which ones is guessed from one-at-a-time changes and then held against every graph that is ever assembled: two
-graphs that agree in these columns and not in the cost show that a column is missing, and walking from one to the
-other shows which.
+What changes between two graphs that differ in one column depends on it. The result is held against every graph that
+was assembled: two that agree in the columns of a node and not in its cost show that a column is missing, and halving
+the way from one to the other shows which.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.costs import METRICS, node_costs
-from search_spaces.decision import Decision
-from search_spaces.graph import Graph
+from search_spaces.cost_evidence import Columns, Evidence, Group, extend, keys
 
-Rows = NDArray[np.int16]
-PROBED_AT_RANDOM = 2
-
-
-class Buildable(Protocol):
-    """What is asked of a space."""
-
-    decisions: tuple[Decision, ...]
-    cardinalities: NDArray[np.int16]
-
-    def active(self, population: Rows) -> NDArray[np.bool_]:
-        """Which decisions matter, (n, d)."""
-
-    def canonical(self, population: Rows) -> Rows:
-        """Inactive decisions at 0, (n, d)."""
-
-    def sample(self, n: int, rng: np.random.Generator) -> Rows:
-        """Random canonical genotypes, (n, d)."""
-
-    def graph(self, genotype: Rows) -> Graph:
-        """The network of a (d,) row."""
+LARGEST_TABLE = 250_000
+"""Combinations of choices that one table may have room for."""
+MOST_KEYS = 1_500
+"""Combinations of these that may occur among `SAMPLED` random genotypes: each takes a graph that shows it."""
+SAMPLED = 4_096
+MOST_STEPS = 800
+"""Graphs that may be assembled to settle contradictions."""
 
 
-class Evidence:
-    """Genotypes with the node costs of their graphs; every genotype is assembled once."""
+class TooMany(Exception):
+    """Some nodes depend on too many decisions at once to be tabulated.
 
-    def __init__(self, space: Buildable) -> None:
-        self._space = space
-        self._places: dict[bytes, int] = {}
-        self._found: list[tuple[list[int], NDArray[np.int64]]] = []
-        self._rows: list[Rows] = []
-        self._columns: dict[str, int] = {}
+    Attributes:
+        nodes: their names.
+    """
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @property
-    def nodes(self) -> list[str]:
-        """Names of all V nodes that were seen."""
-        return list(self._columns)
-
-    def add(self, population: Rows) -> list[int]:
-        """Assemble what is not known yet; returns the place of each of the (n, d) canonical rows."""
-        places = []
-        for row in population:
-            key = row.tobytes()
-            if key not in self._places:
-                names, costs = node_costs(self._space.graph(row))
-                columns = [self._columns.setdefault(name, len(self._columns)) for name in names]
-                self._places[key] = len(self._rows)
-                self._rows.append(row)
-                self._found.append((columns, costs))
-            places.append(self._places[key])
-        return places
-
-    def rows(self) -> Rows:
-        """All g genotypes, (g, d)."""
-        return np.array(self._rows, np.int16)
-
-    def extended(self) -> NDArray[np.int64]:
-        """All g genotypes with "inactive" as a choice, (g, d)."""
-        return extend(self._space, self.rows())
-
-    def values(self) -> NDArray[np.int64]:
-        """All costs, (g, V * metrics): those of a node lie side by side."""
-        dense = np.zeros((len(self), len(self._columns), len(METRICS)), np.int64)
-        for place, (columns, costs) in enumerate(self._found):
-            dense[place, columns] = costs
-        return dense.reshape(len(self), -1)
-
-
-def extend(space: Buildable, population: Rows) -> NDArray[np.int64]:
-    """Canonical genotypes with "inactive" as a choice, (n, d)."""
-    extended: NDArray[np.int64] = np.add(population, space.active(population), dtype=np.int64)
-    return extended
-
-
-def keys(extended: NDArray[np.int64], columns: NDArray[np.intp], space: Buildable) -> NDArray[np.int64]:
-    """A number for what each row holds in the given columns, (n,), below `table_size`."""
-    total = np.zeros(len(extended), np.int64)
-    for column in columns:
-        total *= int(space.cardinalities[column]) + 1
-        total += extended[:, column]
-    return total
-
-
-def table_size(columns: NDArray[np.intp], space: Buildable) -> int:
-    """One more than the largest of `keys`."""
-    return int(np.prod(space.cardinalities[columns].astype(np.int64) + 1))
+    def __init__(self, nodes: tuple[str, ...]) -> None:
+        super().__init__(nodes)
+        self.nodes = nodes
 
 
 class Dependencies:
-    """On which decisions each cost of each node depends, as far as the evidence goes.
+    """On which columns one metric of each node depends, as far as the evidence goes.
 
-    Attributes:
-        masks: (V * metrics, d); a new array when it changes.
-        ignored: metrics (their indices) that need not be explained any more.
+    Args:
+        evidence: what was assembled; contradictions add to it.
+        metric: its index in `METRICS`.
     """
 
-    def __init__(self, space: Buildable, evidence: Evidence, rng: np.random.Generator) -> None:
-        self.space = space
+    def __init__(self, evidence: Evidence, metric: int) -> None:
         self.evidence = evidence
-        self.parents = ancestors(space.decisions)
-        self.masks = np.zeros((0, len(space.decisions)), np.bool_)
-        self.ignored: set[int] = set()
-        self._probe(rng)
+        self.metric = metric
+        self.groups: list[Group] = []
+        self._masks = np.zeros((0, len(evidence.sizes)), np.bool_)  # of each node
+        self._extended = evidence.extended
+        self._values = np.zeros((0, 0), np.int64)
+        self._leaders = np.zeros(0, np.intp)
+        self._patterns_known = self._masks  # those of groups that nothing contradicts
+        self._pool = extend(evidence.space, evidence.space.sample(SAMPLED, np.random.default_rng(0)))
+        self._large: dict[bytes, bool] = {}
+        self._steps_taken = 0
+
+    def __len__(self) -> int:
+        """How many dependencies there are."""
+        return int(self._masks.sum())
+
+    def columns(self) -> Columns:
+        """All columns that matter."""
+        return np.flatnonzero(self._masks.any(axis=0))
 
     def settle(self) -> None:
-        """Add decisions until no two graphs of the evidence contradict each other."""
-        while True:
-            self._grow()
-            values, extended = self.evidence.values(), self.evidence.extended()
-            pairs: dict[tuple[int, int], list[int]] = {}
-            for member, first, second in self._conflicts(values, extended):
-                pairs.setdefault((first, second), []).append(member)
-            if not pairs:
-                return
-            for (first, second), members in pairs.items():
-                self._walk(first, second, members)
+        """Add columns until no two graphs contradict each other.
 
-    def patterns(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Distinct sets of columns, each with the rows of `masks` that hold just it; ignored metrics left out."""
-        metrics = np.arange(len(self.masks)) % len(METRICS)
-        which = np.flatnonzero(~np.isin(metrics, list(self.ignored)))
-        sets, inverse = np.unique(self.masks[which], axis=0, return_inverse=True)
-        inverse = inverse.reshape(-1)
-        return [(np.flatnonzero(mask), which[inverse == index]) for index, mask in enumerate(sets)]
-
-    def _grow(self) -> None:
-        missing = len(self.evidence.nodes) * len(METRICS) - len(self.masks)
-        self.masks = np.concatenate([self.masks, np.zeros((missing, self.masks.shape[1]), np.bool_)])
-
-    def _probe(self, rng: np.random.Generator) -> None:
-        """Change one decision at a time in a few genotypes: the first options, the last ones, and random ones.
-
-        A decision that others are conditional on takes each of its options, any other one at random.
+        Raises:
+            TooMany: a node depends on too many, or too many graphs would have to be assembled.
         """
-        space = self.space
-        sizes = space.cardinalities
-        steer = frozenset().union(*self.parents)
-        fixed = np.stack([np.zeros_like(sizes), sizes - 1])
-        bases = np.concatenate([space.canonical(fixed), space.sample(PROBED_AT_RANDOM, rng)])
-        probes: list[tuple[int, int, int]] = []
-        for base in bases:
-            (place,) = self.evidence.add(base[None])
-            shifts = [
-                (column, shift)
-                for column, size in enumerate(sizes)
-                for shift in (range(1, size) if column in steer else rng.integers(1, max(size, 2), 1))
-            ]
-            changed = np.repeat(base[None], len(shifts), axis=0)
-            for row, (column, shift) in zip(changed, shifts, strict=True):
-                row[column] = (base[column] + shift) % sizes[column]
-            found = self.evidence.add(space.canonical(changed))
-            probes += [(shift[0], place, other) for shift, other in zip(shifts, found, strict=True) if other != place]
-        self._grow()
-        values, extended = self.evidence.values(), self.evidence.extended()
-        # First those that change nothing else; a change that also silences others may be explained by these.
-        probes.sort(key=lambda probe: int((extended[probe[1]] != extended[probe[2]]).sum()))
-        for column, first, second in probes:
-            differs = extended[first] != extended[second]
-            explained = (self.masks & differs).any(axis=1)
-            self.masks[(values[first] != values[second]) & ~explained, column] = True
+        while True:
+            self._regroup()
+            self._learn_steps()
+            self._check_sizes()
+            conflicts = list(self._conflicts())
+            if not conflicts:
+                return
+            contradicted = np.zeros(len(self.groups), np.bool_)
+            contradicted[[group for group, _, _ in conflicts]] = True
+            self._patterns_known = np.unique(self._group_masks()[~contradicted], axis=0)
+            for group, first, second in conflicts:
+                self._resolve(group, first, second)
 
-    def _conflicts(self, values: NDArray[np.int64], extended: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
-        """Members with two places of the evidence that agree in their columns and not in their cost."""
-        for columns, members in self.patterns():
-            found = keys(extended, columns, self.space)
+    def patterns(self) -> list[tuple[Columns, NDArray[np.intp]]]:
+        """Distinct sets of columns, each with the (indices of the) groups that depend on just these."""
+        masks = self._group_masks()
+        sets, inverse = np.unique(masks, axis=0, return_inverse=True)
+        return [(np.flatnonzero(mask), np.flatnonzero(inverse.reshape(-1) == i)) for i, mask in enumerate(sets)]
+
+    def values(self) -> NDArray[np.int64]:
+        """What each group costs in each graph, (g, groups)."""
+        return self._values
+
+    def _regroup(self) -> None:
+        evidence = self.evidence
+        self.groups = evidence.groups(self.metric)
+        missing = len(evidence.nodes) - len(self._masks)
+        self._masks = np.concatenate([self._masks, np.zeros((missing, len(evidence.sizes)), np.bool_)])
+        self._leaders = np.array([group.nodes[0] for group in self.groups], np.intp)
+        self._extended = evidence.extended
+        self._values = np.zeros((len(evidence), len(self.groups)), np.int64)
+        for index, group in enumerate(self.groups):
+            self._values[group.rows, index] = group.costs
+
+    def _group_masks(self) -> NDArray[np.bool_]:
+        return self._masks[self._leaders]
+
+    def _add(self, group: int, column: int) -> None:
+        self._masks[self.groups[group].nodes, column] = True
+
+    def _learn_steps(self) -> None:
+        """A change in one column, or the likeliest of few, explains what changed with it."""
+        extended, values = self._extended, self._values
+        order = sorted(self.evidence.steps, key=lambda step: int((extended[step[0]] != extended[step[1]]).sum()))
+        for first, second in order:
+            changed = np.flatnonzero(values[first] != values[second])
+            if not len(changed):
+                continue
+            differs = extended[first] != extended[second]
+            masks = self._masks[self._leaders[changed]]
+            for group in changed[~(masks & differs).any(axis=1)].tolist():
+                self._add(group, self._likeliest(group, np.flatnonzero(differs)))
+
+    def _likeliest(self, group: int, columns: Columns) -> int:
+        """The column that leaves the fewest contradictions; of equals a fact, then the one with the fewest values."""
+        if len(columns) == 1:
+            return int(columns[0])
+        mask = np.flatnonzero(self._masks[self.groups[group].nodes[0]])
+        sizes, decisions = self.evidence.sizes, self.evidence.rows.shape[1]
+        ranks = [(self._wrong(group, np.append(mask, each)), each < decisions, sizes[each], each) for each in columns]
+        return int(min(ranks)[-1])
+
+    def _wrong(self, group: int, columns: Columns) -> int:
+        """How many graphs would contradict others if the group depended on these columns."""
+        mine = self._values[:, group]
+        found = keys(self._extended, columns, self.evidence.sizes)
+        _, firsts, inverse = np.unique(found, return_index=True, return_inverse=True)
+        return int((mine != mine[firsts[inverse]]).sum())
+
+    def _conflicts(self) -> Iterator[tuple[int, int, int]]:
+        """Groups with two places of the evidence that agree in their columns and not in their cost."""
+        for columns, groups in self.patterns():
+            found = keys(self._extended, columns, self.evidence.sizes)
             _, firsts, inverse = np.unique(found, return_index=True, return_inverse=True)
-            mine = values[:, members]
+            mine = self._values[:, groups]
             wrong = mine != mine[firsts[inverse]]
             for position in np.flatnonzero(wrong.any(axis=0)):
                 second = int(wrong[:, position].argmax())
-                yield int(members[position]), int(firsts[inverse[second]]), second
+                yield int(groups[position]), int(firsts[inverse[second]]), second
 
-    def _walk(self, first: int, second: int, members: list[int]) -> None:
-        """Turn one genotype into the other decision by decision; see at which one each member's cost changes."""
-        rows = self.evidence.rows()
-        start, end = rows[first], rows[second]
-        columns = sorted(np.flatnonzero(start != end), key=lambda column: len(self.parents[column]))
-        path = np.repeat(start[None], len(columns) + 1, axis=0)
-        for step, column in enumerate(columns):
-            path[step + 1 :, column] = end[column]
-        places = self.evidence.add(self.space.canonical(path))
-        self._grow()
-        values = self.evidence.values()[places]
-        extended = self.evidence.extended()[places]
-        for member in members:
-            mask = self.masks[member]
-            changes = values[1:, member] != values[:-1, member]
-            changes &= (extended[1:, mask] == extended[:-1, mask]).all(axis=1)
-            if changes.any():
-                mask[columns[int(changes.argmax())]] = True
-            else:  # every step changed columns that are known already: one of the others it must be
-                mask[np.flatnonzero((extended[0] != extended[-1]) & ~mask)[0]] = True
+    def _resolve(self, group: int, first: int, second: int) -> None:
+        """Find what is missing: the only column that explains all, a known pattern, or what a halved way shows."""
+        extended, members = self.evidence.extended, self.groups[group]
+        mask = self._masks[members.nodes[0]]
+        if (mask & (extended[first] != extended[second])).any():
+            return  # another group taught it
+        columns = np.flatnonzero((extended[first] != extended[second]) & ~mask)
+        known = np.flatnonzero(mask)
+        explain = [column for column in columns.tolist() if not self._wrong(group, np.append(known, column))]
+        facts = [column for column in explain if column >= self.evidence.rows.shape[1]]
+        if facts or len(explain) == 1:
+            self._add(group, self._likeliest(group, np.array(facts or explain)))
+            return
+        sizes = np.log(self.evidence.sizes)
+        for pattern in sorted(self._patterns_known, key=lambda pattern: sizes[pattern].sum()):
+            if pattern[columns].any() and not self._wrong(group, np.flatnonzero(mask | pattern)):
+                self._masks[members.nodes] = mask | pattern
+                return
+        before, after = self._halve(int(members.nodes[0]), first, second)
+        extended = self.evidence.extended
+        differs = np.flatnonzero((extended[before] != extended[after]) & ~mask)
+        if (mask & (extended[before] != extended[after])).any() or not len(differs):
+            differs = columns
+        facts = differs[differs >= self.evidence.rows.shape[1]]
+        self._add(group, self._likeliest(group, facts if len(facts) else differs))
 
+    def _halve(self, node: int, first: int, second: int) -> tuple[int, int]:
+        """Turn one genotype into the other; the places of two neighbours on the way between which the cost changes."""
+        evidence, metric = self.evidence, self.metric
+        start, end = evidence.rows[first], evidence.rows[second]
+        columns = np.flatnonzero(start != end)
+        low, high, below = 0, len(columns), first
+        above = second
+        while high - low > 1:
+            middle = (low + high) // 2
+            row = start.copy()
+            row[columns[:middle]] = end[columns[:middle]]
+            count = len(evidence)
+            (place,) = evidence.add(evidence.space.canonical(row[None]))
+            self._steps_taken += len(evidence) - count
+            if evidence.cost(place, node, metric) != evidence.cost(below, node, metric):
+                high, above = middle, place
+            else:
+                low, below = middle, place
+        if self._steps_taken > MOST_STEPS:
+            raise TooMany((evidence.nodes[node],))
+        return below, above
 
-def ancestors(decisions: Sequence[Decision]) -> list[frozenset[int]]:
-    """For each decision the columns that its being active depends on."""
-    columns = {decision.name: column for column, decision in enumerate(decisions)}
+    def prune(self) -> None:
+        """Drop columns without which no two graphs contradict each other either, those with most values first.
 
-    def above(column: int) -> frozenset[int]:
-        parents = [columns[condition.decision] for condition in decisions[column].active]
-        return frozenset(parents).union(*[above(parent) for parent in parents])
+        Before that a group takes the columns of another one that need less room and explain it as well; nodes of one
+        kind depend on the same, and some are rarer than others.
+        """
+        self._borrow()
+        for columns, groups in self.patterns():
+            self._prune(columns, groups)
 
-    return [above(column) for column in range(len(decisions))]
+    def _borrow(self) -> None:
+        masks = self._group_masks()
+        decisions = self.evidence.rows.shape[1]
+        room = masks.astype(np.float64) @ np.log(self.evidence.sizes)
+        for columns, members in sorted(self.patterns(), key=lambda pattern: room[pattern[1][0]]):
+            mask = masks[members[0]]
+            others = (room > room[members[0]]) & ~(mask[:decisions] & ~masks[:, :decisions]).any(axis=1)
+            takers = np.flatnonzero(others)
+            if not len(takers):
+                continue
+            found = keys(self._extended, columns, self.evidence.sizes)
+            _, firsts, inverse = np.unique(found, return_index=True, return_inverse=True)
+            mine = self._values[:, takers]
+            for group in takers[(mine == mine[firsts[inverse]]).all(axis=0)].tolist():
+                self._masks[self.groups[group].nodes] = mask
+                masks[group], room[group] = mask, room[members[0]]
+
+    def _prune(self, columns: Columns, groups: NDArray[np.intp]) -> None:
+        for column in sorted(columns.tolist(), key=lambda column: -self.evidence.sizes[column]):
+            rest = columns[columns != column]
+            found = keys(self._extended, rest, self.evidence.sizes)
+            _, firsts, inverse = np.unique(found, return_index=True, return_inverse=True)
+            mine = self._values[:, groups]
+            spare = (mine == mine[firsts[inverse]]).all(axis=0)
+            if not spare.any():
+                continue
+            for group in groups[spare].tolist():
+                self._masks[self.groups[group].nodes, column] = False
+            self._prune(rest, groups[spare])
+            groups = groups[~spare]
+
+    def _check_sizes(self) -> None:
+        for _ in range(2):
+            large = [(columns, groups) for columns, groups in self.patterns() if self._is_large(columns)]
+            if not large:
+                return
+            for columns, groups in large:
+                self._prune(columns, groups)
+        evidence = self.evidence
+        raise TooMany(tuple([evidence.nodes[int(self.groups[i].nodes[0])] for _, groups in large for i in groups]))
+
+    def _is_large(self, columns: Columns) -> bool:
+        name = columns.tobytes()
+        if name not in self._large:
+            sizes = self.evidence.sizes
+            room = float(np.prod(sizes[columns].astype(np.float64)))
+            self._large[name] = room > LARGEST_TABLE or len(np.unique(keys(self._pool, columns, sizes))) > MOST_KEYS
+        return self._large[name]

@@ -1,104 +1,103 @@
-"""Choosing the graphs to assemble so that every entry of the cost tables is seen, many entries in each graph."""
+"""Choosing the graphs to assemble so that everything a population lacks in the tables is shown, much in each graph."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.cost_discovery import Buildable, Dependencies, Rows, extend, keys
-from search_spaces.costs import METRICS
-
-LARGEST_TABLE = 250_000
-"""Combinations of options that are looked at for one table."""
-MOST_GRAPHS = 4_000
-"""Graphs that may be assembled to fill one table."""
+from search_spaces.cost_evidence import Buildable, Columns, Rows
+from search_spaces.decision import Decision
 
 
-class TooMany(Exception):
-    """Some costs depend on too many decisions at once to be tabulated.
+class Lack:
+    """What the rows of a pool lack in one table.
 
-    Attributes:
-        nodes: for each metric (its index) the nodes whose cost of this kind does.
+    Args:
+        columns: of the table.
+        keys: what each row holds there, (n,).
+        lacking: whether no graph has shown that, (n,).
     """
 
-    def __init__(self, nodes: dict[int, tuple[str, ...]]) -> None:
-        super().__init__(nodes)
-        self.nodes = nodes
+    def __init__(self, columns: Columns, keys: NDArray[np.int64], lacking: NDArray[np.bool_]) -> None:
+        self.columns = columns
+        self.keys = keys
+        self.lacking = lacking
 
 
-class _Wanted:
-    """The combinations of a set of decisions that no graph of the evidence shows.
+def compose(space: Buildable, pool: Rows, lacks: Sequence[Lack], rng: np.random.Generator) -> Rows:
+    """Canonical genotypes, (m, d), composed of parts of pool rows so that each shows something for most tables.
 
-    Rows are (m, d) genotypes in which only `columns` matter: the set itself and the decisions above it, which say
-    whether its members are active. Several rows may stand for one combination; one of them is enough.
+    Tables over facts are left out, for a part of a row does not say what facts the composed one has.
     """
-
-    def __init__(self, space: Buildable, columns: NDArray[np.intp], parents: Iterable[int]) -> None:
-        self.columns = np.union1d(columns, np.array(sorted(parents), np.intp))
-        sizes = [int(space.cardinalities[column]) for column in self.columns]
-        self.feasible = float(np.prod(np.array(sizes, np.float64))) <= LARGEST_TABLE
-        if not self.feasible:
-            return
-        grid = np.stack([axis.reshape(-1) for axis in np.indices(sizes, np.int16)], axis=1)
-        rows = np.zeros((len(grid), len(space.decisions)), np.int16)
-        rows[:, self.columns] = grid
-        active = space.active(rows)
-        reachable = ~((rows > 0) & ~active).any(axis=1)
-        # Rows that leave more decisions active leave more room for the combinations of others.
-        self.rows = rows[reachable][np.argsort(-active[reachable].sum(axis=1), kind="stable")]
-        self.keys = keys(extend(space, self.rows), columns, space)
-        self.open = np.ones(len(self.rows), np.bool_)
-
-    def close(self, seen: NDArray[np.int64] | int) -> None:
-        """Forget combinations."""
-        self.open &= ~np.isin(self.keys, seen)
-
-    def place(self, partial: Rows) -> None:
-        """Write the first open combination that fits into a partly decided (d,) genotype (-1: undecided)."""
-        given = partial[self.columns]
-        fits = self.open & ((given < 0) | (given == self.rows[:, self.columns])).all(axis=1)
-        first = int(fits.argmax())
-        if fits[first]:
-            partial[self.columns] = self.rows[first, self.columns]
-            self.open &= self.keys != self.keys[first]
-
-
-def plan(dependencies: Dependencies, rng: np.random.Generator) -> Rows:
-    """Canonical genotypes, (n, d), that together show every combination that the evidence lacks.
-
-    Raises:
-        TooMany: there are more combinations of some decisions than the limits of this module allow.
-    """
-    space = dependencies.space
-    extended = dependencies.evidence.extended()
-    wanted: list[_Wanted] = []
-    too_many: dict[int, tuple[str, ...]] = {}
-    for columns, members in _largest(dependencies):
-        each = _Wanted(space, columns, frozenset().union(*[dependencies.parents[column] for column in columns]))
-        if each.feasible:
-            each.close(keys(extended, columns, space))
-        if not each.feasible or len(np.unique(each.keys[each.open])) > MOST_GRAPHS:
-            nodes = dependencies.evidence.nodes
-            for member in members:
-                metric = int(member) % len(METRICS)
-                too_many[metric] = (*too_many.get(metric, ()), nodes[int(member) // len(METRICS)])
-        else:
-            wanted.append(each)
-    if too_many:
-        raise TooMany(too_many)
+    parents = ancestors(space.decisions)
+    # Rows that leave more decisions active leave more room for the parts of others.
+    active = space.active(pool)
+    order = np.argsort(-active.sum(axis=1), kind="stable")
+    wanted: list[tuple[Columns, Rows]] = []
+    for own, lack in _largest([lack for lack in lacks if lack.lacking.any()], len(parents)).items():
+        lacking = order[lack.lacking[order]]
+        rows = pool[lacking[np.unique(lack.keys[lacking], return_index=True)[1]]]
+        above = own.union(*[parents[column] for column in own])
+        roomy = rows.copy()
+        free = sorted(above - own)
+        roomy[:, free] = pool[order[0], free]
+        mine = np.array(sorted(own), np.intp)
+        same = (space.active(roomy)[:, mine] == space.active(rows)[:, mine]).all(axis=1)
+        parts = np.array(sorted(above), np.intp)
+        wanted.append((parts, np.where(same[:, None], roomy, rows)[:, parts]))
     partials = []
-    while any(each.open.any() for each in wanted):
-        partial = np.full(len(space.decisions), -1, np.int16)
-        for each in sorted(wanted, key=lambda each: -int(each.open.sum())):
-            each.place(partial)
+    while any(len(rows) for _, rows in wanted):
+        partial = np.full(pool.shape[1], -1, np.int16)
+        wanted.sort(key=lambda each: -len(each[1]))
+        for index, (columns, rows) in enumerate(wanted):
+            given = partial[columns]
+            fits = ((given < 0) | (given == rows)).all(axis=1)
+            if fits.any():
+                first = int(fits.argmax())
+                partial[columns] = rows[first]
+                wanted[index] = columns, np.delete(rows, first, axis=0)
         partials.append(partial)
-    rest = space.sample(len(partials), rng)
-    decided = np.array(partials, np.int16).reshape(-1, len(space.decisions))
-    return space.canonical(np.where(decided < 0, rest, decided))
+    decided = np.array(partials, np.int16).reshape(-1, pool.shape[1])
+    return space.canonical(np.where(decided < 0, space.sample(len(decided), rng), decided))
 
 
-def _largest(dependencies: Dependencies) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """The sets of decisions that are no part of another: whoever shows all of theirs shows all of all."""
-    patterns = dependencies.patterns()
-    sets = [frozenset(columns.tolist()) for columns, _ in patterns]
-    return [pattern for pattern, own in zip(patterns, sets, strict=True) if not any(own < other for other in sets)]
+def _largest(lacks: Sequence[Lack], decisions: int) -> dict[frozenset[int], Lack]:
+    """Tables over decisions only that are no part of another: what shows all of theirs shows most of the others."""
+    found: dict[frozenset[int], Lack] = {}
+    for lack in sorted(lacks, key=lambda lack: -len(lack.columns)):
+        mine = frozenset(lack.columns.tolist())
+        if max(mine, default=0) < decisions and not any(mine < other for other in found):
+            known = found.get(mine)
+            found[mine] = lack if known is None else Lack(lack.columns, lack.keys, lack.lacking | known.lacking)
+    return found
+
+
+def first_to_show(novelties: Sequence[tuple[NDArray[np.intp], NDArray[np.int64]]], most: int) -> NDArray[np.intp]:
+    """Up to `most` rows that together show everything new, those with much of it first.
+
+    Args:
+        novelties: for each kind of novelty pairs of rows and of numbers for what is new in them.
+        most: rows that are wanted.
+    """
+    if not any(len(rows) for rows, _ in novelties):
+        return np.zeros(0, np.intp)
+    counts = np.bincount(np.concatenate([rows for rows, _ in novelties]))
+    rank = np.empty(len(counts), np.intp)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    chosen: set[int] = set()
+    for rows, numbers in novelties:
+        order = np.argsort(rank[rows], kind="stable")
+        _, firsts = np.unique(numbers[order], return_index=True)
+        chosen.update(rows[order[firsts]].tolist())
+    return np.array(sorted(chosen, key=rank.__getitem__)[:most], np.intp)
+
+
+def ancestors(decisions: Sequence[Decision]) -> list[frozenset[int]]:
+    """For each decision the columns that its being active depends on."""
+    columns = {decision.name: column for column, decision in enumerate(decisions)}
+
+    def above(column: int) -> frozenset[int]:
+        parents = [columns[condition.decision] for condition in decisions[column].active]
+        return frozenset(parents).union(*[above(parent) for parent in parents])
+
+    return [above(column) for column in range(len(decisions))]

@@ -1,122 +1,146 @@
 """Static costs of whole populations by look-up.
 
-A node's costs depend on few decisions (`cost_discovery` finds out on which), so they are tabulated over these, and a
-network's costs are sums of look-ups, or their maximum for the activation peak.
+A node's cost depends on few columns of an extended genotype (`cost_discovery` finds out on which), so it is tabulated
+over these, and the cost of a network is a sum of look-ups, or their maximum for the activation peak. Only what an
+assembled graph has shown is in the tables; a genotype that holds anything else has no value here.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.cost_discovery import Buildable, Dependencies, Evidence, Rows, extend, keys, table_size
-from search_spaces.cost_plan import TooMany, plan
-from search_spaces.costs import ADDITIVE, METRICS, costs
+from search_spaces.cost_discovery import Dependencies
+from search_spaces.cost_evidence import Columns, Extended, keys
+from search_spaces.cost_plan import Lack
+from search_spaces.costs import ADDITIVE
 
-VERIFIED = 256
-"""Fresh random genotypes whose node costs must all be those of the tables before these are used."""
+CHUNK = 4_096
+"""Rows that are looked up together."""
+MANY = 8
+"""Graphs with a value of a fact after which it is believed to do nothing if no cost changed with it."""
 
 
 class _Table(NamedTuple):
-    """What the choices of `columns` contribute to each compiled metric: (metrics, entries)."""
-
-    columns: NDArray[np.intp]
-    entries: NDArray[np.float64]
-
-
-class CostTables:
-    """The static costs of a space, compiled.
-
-    The tables agree with every graph that was assembled to fill them, node by node, and with random ones that were
-    drawn afterwards. A metric that does not compile within the limits of `cost_plan` (a node depends on too many
-    decisions at once) is not approximated: its values come from assembling each graph.
-
-    Args:
-        space: what can be built.
-        seed: of the random genotypes that are assembled.
+    """What the choices of some columns contribute to a metric.
 
     Attributes:
-        compiled: the metrics that are looked up.
-        uncompiled_nodes: for each other metric, nodes that depend on too many decisions.
-        assembled: the number of graphs that were assembled for the tables.
+        columns: (c,) of an extended genotype.
+        entries: for each of `keys` the contribution; NaN where no graph has shown it.
+        beside: (keys, values of all facts) whether a graph has shown the choices with that value of a fact.
     """
 
-    def __init__(self, space: Buildable, seed: int = 0) -> None:
-        self._space = space
-        rng = np.random.default_rng(seed)
-        evidence = Evidence(space)
-        dependencies = Dependencies(space, evidence, rng)
-        self.uncompiled_nodes: dict[str, tuple[str, ...]] = {}
-        while True:
-            dependencies.settle()
-            if self._fill(dependencies, rng):
-                continue
-            before = dependencies.masks
-            evidence.add(space.sample(VERIFIED, rng))
-            dependencies.settle()
-            if np.array_equal(before, dependencies.masks):
-                break
-        self.compiled = tuple(metric for metric in METRICS if metric not in self.uncompiled_nodes)
-        self.assembled = len(evidence)
-        self._tables = _merged(space, _tables(space, dependencies))
+    columns: Columns
+    entries: NDArray[np.float64]
+    beside: NDArray[np.bool_]
 
-    def costs(self, population: Rows) -> dict[str, NDArray[np.float64]]:
-        """Each of `costs.METRICS`, exact, for an (n, d) population: metric -> (n,)."""
-        canonical = self._space.canonical(population)
-        found = np.zeros((len(METRICS), len(canonical)))
-        columns = np.ascontiguousarray(extend(self._space, canonical).T)
+
+class Tables:
+    """One metric of a space, tabulated from settled dependencies.
+
+    A fact stands for something rare, so what a table says is believed only beside values of facts with which a graph
+    has shown it. Facts are left alone that no cost depends on and that many graphs have shown in all their values.
+    """
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        evidence = dependencies.evidence
+        extended, values = evidence.extended, dependencies.values()
+        self._sizes = evidence.sizes
+        self._additive = ADDITIVE[dependencies.metric]
+        self._starts = np.cumsum(evidence.sizes) - evidence.sizes
+        self._counts = np.bincount((extended + self._starts).reshape(-1), minlength=int(evidence.sizes.sum()))
+        facts = np.arange(len(evidence.space.decisions), len(evidence.sizes))
+        few = np.minimum.reduceat(self._counts, self._starts) < MANY
+        self._facts = facts[few[facts] | np.isin(facts, dependencies.columns())]
+        tables = []
+        for columns, groups in dependencies.patterns():
+            shown, firsts = np.unique(keys(extended, columns, self._sizes), return_index=True)
+            entries = np.full(int(np.prod(self._sizes[columns])), np.nan)
+            mine = values[np.ix_(firsts, groups)]
+            entries[shown] = mine.sum(axis=1) if self._additive else mine.max(axis=1)
+            tables.append((columns, entries))
+        self._tables = [
+            _Table(columns, entries, self._beside(extended, columns, len(entries)))
+            for columns, entries in self._merged(tables)
+        ]
+
+    def costs(self, extended: Extended) -> NDArray[np.float64]:
+        """The metric of each row, (n,); NaN where no graph has shown a part of it.
+
+        `extended` is (n, d + f) and quickest in Fortran order.
+        """
+        found = np.zeros(len(extended))
+        shown = np.ones(len(extended), np.bool_)
+        for column in np.flatnonzero(np.minimum.reduceat(self._counts, self._starts) == 0):
+            shown &= self._counts.take(extended[:, column] + self._starts[column]) > 0
+        for start in range(0, len(extended), CHUNK):
+            part = slice(start, start + CHUNK)
+            irrelevant = ~self._values_of_facts(extended[part])
+            for table in self._tables:
+                place = keys(extended[part], table.columns, self._sizes)
+                (np.add if self._additive else np.maximum)(found[part], table.entries.take(place), out=found[part])
+                if len(self._facts):
+                    shown[part] &= (table.beside.take(place, axis=0) | irrelevant).all(axis=1)
+        found[~shown] = np.nan
+        return found
+
+    def lacks(self, extended: Extended) -> list[Lack]:
+        """What the rows hold in each table, and whether no graph has shown it."""
+        found = []
         for table in self._tables:
-            places = keys(columns.T, table.columns, self._space)
-            for row, entries, additive in zip(found, table.entries, ADDITIVE, strict=True):
-                (np.add if additive else np.maximum)(row, entries.take(places), out=row)
-        result = dict(zip(METRICS, found, strict=True))
-        if self.uncompiled_nodes:
-            rows, inverse = np.unique(canonical, axis=0, return_inverse=True)
-            built = [costs(self._space.graph(row)) for row in rows]
-            for metric in self.uncompiled_nodes:
-                result[metric] = np.array([each[metric] for each in built]).reshape(-1)[inverse.reshape(-1)]
-        return result
+            mine = keys(extended, table.columns, self._sizes)
+            found.append(Lack(table.columns, mine, np.isnan(table.entries.take(mine))))
+        return found
 
-    def _fill(self, dependencies: Dependencies, rng: np.random.Generator) -> bool:
-        """Assemble graphs for entries that none has shown yet; whether there were any."""
-        while True:
-            try:
-                rows = plan(dependencies, rng)
-            except TooMany as error:
-                for metric, nodes in error.nodes.items():
-                    self.uncompiled_nodes[METRICS[metric]] = nodes
-                    dependencies.ignored.add(metric)
+    def novelties(self, extended: Extended) -> list[tuple[NDArray[np.intp], NDArray[np.int64]]]:
+        """Everything that no graph has shown: pairs of rows and of numbers for what is new in them."""
+        cells = extended + self._starts
+        rows, columns = np.nonzero(self._counts[cells] == 0)
+        found = [(rows, cells[rows, columns])]
+        relevant = self._values_of_facts(extended)
+        for table in self._tables:
+            place = keys(extended, table.columns, self._sizes)
+            rows = np.flatnonzero(np.isnan(table.entries.take(place)))
+            found.append((rows, place[rows]))
+            if len(self._facts):
+                rows, values = np.nonzero(relevant & ~table.beside.take(place, axis=0))
+                found.append((rows, place[rows] * relevant.shape[1] + values))
+        return found
+
+    def _values_of_facts(self, extended: Extended) -> NDArray[np.bool_]:
+        """Which value of each fact that is looked at each row holds, one-hot, (n, values of all facts)."""
+        total = int(self._sizes[self._facts].sum())
+        found = np.zeros((len(extended), total), np.bool_)
+        if total:
+            starts = np.cumsum(self._sizes[self._facts]) - self._sizes[self._facts]
+            np.put_along_axis(found, extended[:, self._facts] + starts, values=True, axis=1)
+        return found
+
+    def _beside(self, extended: Extended, columns: Columns, size: int) -> NDArray[np.bool_]:
+        values = self._values_of_facts(extended)
+        beside = np.zeros((size, values.shape[1]), np.bool_)
+        if len(self._facts):
+            np.logical_or.at(beside, keys(extended, columns, self._sizes), values)
+        return beside
+
+    def _merged(
+        self, tables: Sequence[tuple[Columns, NDArray[np.float64]]]
+    ) -> list[tuple[Columns, NDArray[np.float64]]]:
+        """The same with every table written into one over more columns, where there is one."""
+        merged: list[tuple[frozenset[int], Columns, NDArray[np.float64]]] = []
+        for columns, entries in sorted(tables, key=lambda table: -len(table[0])):
+            mine = frozenset(columns.tolist())
+            host = next((each for each in merged if mine <= each[0]), None)
+            if host is None:
+                merged.append((mine, columns, entries))
                 continue
-            dependencies.evidence.add(rows)
-            return len(rows) > 0
-
-
-def _tables(space: Buildable, dependencies: Dependencies) -> list[_Table]:
-    """One table for every set of decisions that a cost depends on."""
-    values, extended = dependencies.evidence.values(), dependencies.evidence.extended()
-    tables = []
-    for columns, members in dependencies.patterns():
-        places, firsts = np.unique(keys(extended, columns, space), return_index=True)
-        entries = np.zeros((len(METRICS), table_size(columns, space)))
-        for metric, additive in enumerate(ADDITIVE):
-            mine = values[np.ix_(firsts, members[members % len(METRICS) == metric])]
-            entries[metric, places] = mine.sum(axis=1) if additive else mine.max(axis=1, initial=0)
-        tables.append(_Table(columns, entries))
-    return [table for table in tables if table.entries.any()]
-
-
-def _merged(space: Buildable, tables: list[_Table]) -> list[_Table]:
-    """The same with every table written into one over more decisions, where there is one."""
-    merged: list[_Table] = []
-    for table in sorted(tables, key=lambda table: -len(table.columns)):
-        host = next((each for each in merged if np.isin(table.columns, each.columns).all()), None)
-        if host is None:
-            merged.append(table)
-            continue
-        sizes = space.cardinalities[host.columns].astype(np.int64) + 1
-        extended = np.zeros((host.entries.shape[1], len(space.decisions)), np.int64)
-        extended[:, host.columns] = np.indices(tuple(sizes.tolist())).reshape(len(sizes), -1).T
-        share = table.entries[:, keys(extended, table.columns, space)]
-        additive = np.array(ADDITIVE)[:, None]
-        host.entries[:] = np.where(additive, host.entries + share, np.maximum(host.entries, share))
-    return merged
+            shape = self._sizes[host[1]].tolist()
+            places = np.zeros(shape, np.int64)
+            for column, axis in zip(host[1].tolist(), np.indices(shape, sparse=True), strict=True):
+                if column in mine:
+                    places *= self._sizes[column]
+                    places += axis
+            share = entries.take(places.reshape(-1))
+            (np.add if self._additive else np.maximum)(host[2], share, out=host[2])
+        return [(columns, entries) for _, columns, entries in merged]

@@ -12,13 +12,12 @@ into the operator before it where that is possible, and what no output depends o
 """
 
 import math
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.folding import Step, fold
-from search_spaces.graph import Graph
+from search_spaces.graph import Graph, Node
 from search_spaces.operators import OPERATORS
 
 METRICS = ("macs", "params", "peak_activation_bytes", "bytes_moved")
@@ -58,11 +57,24 @@ def node_costs(graph: Graph, *, dead: bool = False) -> tuple[list[str], NDArray[
     """
     steps = fold(graph, dead=dead)
     sizes = _Bytes(graph)
+    parameters, values = graph.parameters, graph.values
     seen: set[str] = set()
-    rows = [
-        (_macs(graph, step), _params(graph, step, sizes, seen), alive, _moved(step, sizes))
-        for step, alive in zip(steps, _alive(graph, steps, sizes), strict=True)
-    ]
+    rows = []
+    for (node, norms), alive in zip(steps, _alive(graph, steps, sizes), strict=True):
+        reads = node.inputs
+        names = (*reads, *[name for norm in norms for name in norm.inputs]) if norms else reads
+        params = 0
+        for name in names:
+            if name in parameters and name not in seen:
+                seen.add(name)
+                if parameters[name].trainable:
+                    params += sizes[name] // 4
+        operator = OPERATORS.get(node.op)
+        macs = 0
+        if operator is not None and operator.has_macs:
+            shapes = [values[name].shape if name else None for name in reads]
+            macs = operator.macs(node.attributes, shapes, [values[name].shape for name in node.outputs])
+        rows.append((macs, params, alive, 0 if node.op in _VIEWS else _moved(node, norms, sizes)))
     return [step.node.name for step in steps], np.array(rows, np.int64).reshape(-1, len(METRICS))
 
 
@@ -80,53 +92,38 @@ class _Bytes(dict[str, int]):
         return size
 
 
-def _macs(graph: Graph, step: Step) -> int:
-    node = step.node
-    operator = OPERATORS.get(node.op)
-    if operator is None or not operator.has_macs:
-        return 0
-    values = graph.values
-    inputs = [values[name].shape if name else None for name in node.inputs]
-    return operator.macs(node.attributes, inputs, [values[name].shape for name in node.outputs])
-
-
-def _params(graph: Graph, step: Step, sizes: _Bytes, seen: set[str]) -> int:
-    """Trainable numbers that the step reads first; `seen` collects the names."""
-    count = 0
-    for name in chain(step.node.inputs, *[norm.inputs for norm in step.norms]):
-        parameter = graph.parameters.get(name)
-        if parameter is not None and parameter.trainable and name not in seen:
-            seen.add(name)
-            count += sizes[name] // 4
-    return count
-
-
-def _moved(step: Step, sizes: _Bytes) -> int:
-    node = step.node
-    if node.op in _VIEWS:
-        return 0
-    written = sum([sizes[name] for name in step.outputs])
-    read = sum([sizes[name] for name in set(node.inputs)])
+def _moved(node: Node, norms: tuple[Node, ...], sizes: _Bytes) -> int:
+    """What a node that is no view reads and writes."""
+    total = 0
+    for name in norms[-1].outputs if norms else node.outputs:
+        total += sizes[name]
+    reads = node.inputs
     if node.op in _PARTIAL:
-        read += min(written - sizes[node.inputs[0]], 0)
-    if step.norms and len(node.inputs) < 3:
-        read += sizes[step.norms[0].inputs[2]]  # folding gives the node a bias
-    return written + read
+        total += min(total - sizes[reads[0]], 0)
+    for name in set(reads) if len(reads) > 1 else reads:
+        total += sizes[name]
+    if norms and len(reads) < 3:
+        total += sizes[norms[0].inputs[2]]  # folding gives the node a bias
+    return total
 
 
 def _alive(graph: Graph, steps: list[Step], sizes: _Bytes) -> list[int]:
     """Bytes of activations alive while each step runs."""
     owner: dict[str, str] = {}  # of a view, the value whose memory it is
     last: dict[str, int] = {}
-    for place, step in enumerate(steps):
-        for name in step.node.inputs:
+    made = []
+    for place, (node, norms) in enumerate(steps):
+        for name in node.inputs:
             last[owner.get(name, name)] = place
-        for name in step.outputs:
-            if step.node.op in _VIEWS:
-                source = step.node.inputs[0]
+        size = 0
+        for name in norms[-1].outputs if norms else node.outputs:
+            if node.op in _VIEWS:
+                source = node.inputs[0]
                 owner[name] = owner.get(source, source)
             else:
                 last[name] = place
+                size += sizes[name]
+        made.append(size)
     for value in graph.outputs:
         last[owner.get(value.name, value.name)] = len(steps)
     freed = [0] * (len(steps) + 1)
@@ -135,9 +132,8 @@ def _alive(graph: Graph, steps: list[Step], sizes: _Bytes) -> list[int]:
             freed[place] += sizes[name]
     now = sum(sizes[value.name] for value in graph.inputs if value.name in last)
     alive = []
-    for step, gone in zip(steps, freed, strict=False):
-        if step.node.op not in _VIEWS:
-            now += sum([sizes[name] for name in step.outputs])
+    for size, gone in zip(made, freed, strict=False):
+        now += size
         alive.append(now)
         now -= gone
     return alive

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import ClassVar
 
+import numpy as np
+
+from search_spaces.cell_facts import ABSENT, Codes, cell_values, concatenated, edge_code
 from search_spaces.cell_operations import CELL_OPERATIONS, NONE, relu_conv_norm
 from search_spaces.cells import drop_dead
 from search_spaces.darts_cell import KINDS, Cell, pair_option
@@ -12,7 +15,7 @@ from search_spaces.decision import Condition, Decision, Option
 from search_spaces.graph import Graph, Value
 from search_spaces.layers import conv_norm, global_pool, linear
 from search_spaces.settings import check_distinct, check_flags, check_known, check_whole, plain
-from search_spaces.space import Genotype, Pick, SearchSpace
+from search_spaces.space import Genotype, Pick, Population, SearchSpace
 
 PUBLISHED_OPERATIONS = (
     NONE,
@@ -84,6 +87,7 @@ class Darts(SearchSpace):
         self.width, self.layers, self.nodes = width, layers, nodes
         self.operations, self.stem_multiplier, self.imagenet_stem = tuple(operations), stem_multiplier, imagenet_stem
         super().__init__(_decisions(nodes, self.operations), settings)
+        self.fact_sizes = (16, *[*[2] * (3 * nodes), nodes] * 2)
 
     def assemble(self, pick: Pick) -> Graph:
         """The chosen network, from `image` (1, channels, r, r) to `logits` (1, classes)."""
@@ -91,12 +95,21 @@ class Darts(SearchSpace):
         before, last = self._stem(g, g.input("image", self.shape))
         width = self.width
         for layer in range(self.layers):
-            reduction = layer in (self.layers // 3, 2 * self.layers // 3)
+            reduction = self._reduces(layer)
             width *= 2 if reduction else 1
             cell = Cell(g, pick, f"cell{layer}", before, last, width, reduction)
             before, last = last, cell.output(self.nodes, self.operations)
         g.output(linear(g, global_pool(g, last, "pool"), "logits", self.classes))
         return drop_dead(g)
+
+    def facts(self, population: Population) -> Population:
+        """Which of their inputs the two kinds of cells read, then what `concatenated` says of either kind.
+
+        The first decides which cells are read at all, for all cells of a kind read the same of the cells before them.
+        """
+        (normal, normal_reads), (reduction, reduction_reads) = [self._kind_facts(population, kind) for kind in KINDS]
+        reads = np.sum([read << place for place, read in enumerate([*normal_reads, *reduction_reads])], axis=0)
+        return np.stack([reads, *normal, *reduction], axis=1, dtype=np.int16)
 
     def read(self, text: str) -> Genotype:
         """The (d,) genotype of cells in the published notation.
@@ -133,6 +146,21 @@ class Darts(SearchSpace):
                     edges[kind].append((str(choices[f"{kind}_edge{node}_from_{source}"]), source))
         nodes = tuple(range(2, 2 + self.nodes))
         return str(CellPair(tuple(edges["normal"]), nodes, tuple(edges["reduce"]), nodes))
+
+    def _reduces(self, layer: int) -> bool:
+        return layer in (self.layers // 3, 2 * self.layers // 3)
+
+    def _kind_facts(self, population: Population, kind: str) -> tuple[list[Codes], list[Codes]]:
+        active = self.active(population)
+        edges, options = {}, {}
+        for node in range(2, 2 + self.nodes):
+            for source in range(node):
+                stride = 2 if kind == KINDS[1] and source < 2 else 1
+                codes = np.array([edge_code(option, stride=stride) for option in self.operations], np.int16)
+                column = self.names.index(f"{kind}_edge{node}_from_{source}")
+                options[node, source] = population[:, column]
+                edges[node, source] = np.where(active[:, column], codes[population[:, column]], np.int16(ABSENT))
+        return concatenated(edges, cell_values(edges, options, 2, self.nodes), 2)
 
     def _stem(self, g: Graph, x: Value) -> tuple[Value, Value]:
         """What the first cell takes for the outputs of two cells before it."""

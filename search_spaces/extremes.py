@@ -1,16 +1,23 @@
 """The largest and the smallest network of a space."""
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
-from search_spaces.cost_discovery import Buildable, Rows
-from search_spaces.costs import costs
+from search_spaces.cost_evidence import Buildable, Rows
 
 
-def extreme(space: Buildable, *, largest: bool) -> Rows:
+def extreme(space: Buildable, macs: Callable[[Rows], NDArray[np.float64]], *, largest: bool) -> Rows:
     """The (d,) canonical genotype of the largest or smallest network.
 
     Decisions whose options are all numbers take the largest or smallest of them. The others are chosen by MACs:
     first one and the same option everywhere, then one decision after the other until none improves.
+
+    Args:
+        space: what can be built.
+        macs: of canonical genotypes (n, d) -> (n,).
+        largest: or smallest.
     """
     row = np.zeros(len(space.decisions), np.int16)
     named = []
@@ -22,9 +29,11 @@ def extreme(space: Buildable, *, largest: bool) -> Rows:
         else:
             named.append(column)
 
-    def size(candidate: Rows) -> float:
-        macs = costs(space.graph(space.canonical(candidate[None])[0]))["macs"]
-        return macs if largest else -macs
+    def best_of(candidates: list[Rows]) -> tuple[Rows, float]:
+        """The first of the best, and how good it is."""
+        found = macs(space.canonical(np.array(candidates))) * (1 if largest else -1)
+        best = int(found.argmax())
+        return candidates[best], float(found[best])
 
     starts = []
     for name in dict.fromkeys(option for column in named for option in space.decisions[column].options):
@@ -33,18 +42,15 @@ def extreme(space: Buildable, *, largest: bool) -> Rows:
             options = space.decisions[column].options
             start[column] = options.index(name) if name in options else 0
         starts.append(start)
-    if starts:
-        row = max(starts, key=size)
-    best = size(row) if named else 0.0
+    row, best = best_of(starts or [row])
     improved = bool(named)
     while improved:
         improved = False
         for column in named:
-            for option in range(len(space.decisions[column].options)):
-                candidate = row.copy()
-                candidate[column] = option
-                found = size(candidate)
-                if found > best:
-                    row, best, improved = candidate, found, True
+            candidates = np.repeat(row[None], len(space.decisions[column].options), axis=0)
+            candidates[:, column] = np.arange(len(candidates))
+            candidate, found = best_of(list(candidates))
+            if found > best:
+                row, best, improved = candidate, found, True
     canonical: Rows = space.canonical(row[None])[0]
     return canonical

@@ -187,7 +187,12 @@ class Graph:
         if len(shapes) != len(names):
             raise GraphError(f"node {name!r}: {op} makes {len(shapes)} outputs, {len(names)} names given")
         dtype = operator.dtype(attributes, inputs)
-        outputs = [self._register(Value(out, shape, dtype)) for out, shape in zip(names, shapes, strict=True)]
+        outputs = []
+        for out, shape in zip(names, shapes, strict=True):
+            if out in self.values or not out:
+                raise self._taken(out)
+            self.values[out] = value = Value(out, shape, dtype)
+            outputs.append(value)
         read = tuple(["" if value is None else value.name for value in inputs])
         self.nodes.append(Node(name, op, read, names, attributes))
         return outputs
@@ -209,6 +214,9 @@ class Graph:
 
     def _register(self, value: V) -> V:
         if value.name in self.values or not value.name:
-            raise GraphError(f"graph {self.name!r} already has a value called {value.name!r}")
+            raise self._taken(value.name)
         self.values[value.name] = value
         return value
+
+    def _taken(self, name: str) -> GraphError:
+        return GraphError(f"graph {self.name!r} already has a value called {name!r}")

@@ -128,13 +128,14 @@ class ModuleSpace(SearchSpace):
                 self._graphs.popitem(last=False)
         return self._graphs[key]
 
-    def key(self, genotype: Genotype) -> str:
+    def key(self, genotype: Genotype, graph: Graph | None = None) -> str:
         """The identity of a network, 64 hex digits: structure, space and choices.
 
         Two choices of one structure are two networks here, because their weights were not drawn but given.
         """
         choices = json.dumps([self.name, self.settings, self.choices(genotype)], sort_keys=True)
-        return blake2b(f"{graph_hash(self.graph(genotype))} {choices}".encode(), digest_size=32).hexdigest()
+        structure = graph_hash(self.graph(genotype) if graph is None else graph)
+        return blake2b(f"{structure} {choices}".encode(), digest_size=32).hexdigest()
 
     def costs(self, population: Population, metrics: Sequence[str] = METRICS) -> dict[str, NDArray[np.float64]]:
         """Exact static costs of an (n, d) population, metric -> (n,); parameters are those of the file.

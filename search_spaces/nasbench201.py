@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
+
+from search_spaces.cell_facts import cell_values, edge_code, read_nodes
 from search_spaces.cell_operations import CELL_OPERATIONS, NONE, relu_conv_norm
 from search_spaces.cells import Zeros, computed_zero, drop_dead
 from search_spaces.decision import Decision
 from search_spaces.graph import Graph, Value
 from search_spaces.layers import activation, batch_norm, conv, conv_norm, global_pool, linear
 from search_spaces.settings import check_distinct, check_flags, check_known, check_whole, check_wholes, plain
-from search_spaces.space import Pick, SearchSpace
+from search_spaces.space import Pick, Population, SearchSpace
 
 
 class NasBench201(SearchSpace):
@@ -70,6 +73,7 @@ class NasBench201(SearchSpace):
         self.operations, self.literal = tuple(operations), literal
         edges = [f"edge{target}_from_{source}" for target in range(1, nodes) for source in range(target)]
         super().__init__(tuple([Decision(edge, self.operations) for edge in edges]), settings)
+        self.fact_sizes = (*range(3, nodes + 2), len(self.operations) + 1, *[2] * (nodes - 2))
 
     def assemble(self, pick: Pick) -> Graph:
         """The chosen network, from `image` (1, channels, r, r) to `logits` (1, classes)."""
@@ -83,6 +87,16 @@ class NasBench201(SearchSpace):
         x = activation(g, batch_norm(g, x, "final.bn"), "final.act", "relu")
         g.output(linear(g, global_pool(g, x, "pool"), "logits", self.classes))
         return drop_dead(g)
+
+    def facts(self, population: Population) -> Population:
+        """What the value of each node behind the input is, what made the last one, whether those before it are read."""
+        codes = np.array([edge_code(option, literal=self.literal) for option in self.operations], np.int16)
+        places = [(target, source) for target in range(1, self.nodes) for source in range(target)]
+        options = {place: population[:, column] for column, place in enumerate(places)}
+        edges = {place: codes[chosen] for place, chosen in options.items()}
+        values = cell_values(edges, options, 1, self.nodes - 1)
+        read = read_nodes(edges, values.same)[1:-1]
+        return np.stack([*values.same[1:], values.makers[-1], *read], axis=1, dtype=np.int16)
 
     def _cell(self, g: Graph, x: Value, pick: Pick, name: str) -> Value:
         zeros = Zeros(g)

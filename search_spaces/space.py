@@ -1,19 +1,20 @@
 """A search space: a list of decisions and one method that assembles a graph from them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.cost_tables import CostTables
+from search_spaces.costs import METRICS
 from search_spaces.decision import Decision, Option
 from search_spaces.extremes import extreme
 from search_spaces.genotypes import GenotypeSpace
 from search_spaces.graph import Graph, Value
 from search_spaces.identity import graph_hash
+from search_spaces.population_costs import PopulationCosts
 
 Genotype = NDArray[np.int16]
 Population = NDArray[np.int16]
@@ -58,12 +59,14 @@ class SearchSpace(GenotypeSpace, ABC):
 
     Attributes:
         trained_here: whether a supernet of this space is trained; false where weights come with the space.
+        fact_sizes: for each of the `facts` how many values it may take.
         tabulated: whether the costs of a population are look-ups; false where every network is built for them.
     """
 
     name: ClassVar[str]
     trained_here: ClassVar[bool] = True
     tabulated: ClassVar[bool] = True
+    fact_sizes: tuple[int, ...] = ()
 
     def __init__(self, decisions: tuple[Decision, ...], settings: Mapping[str, Any]) -> None:
         super().__init__(decisions)
@@ -82,13 +85,17 @@ class SearchSpace(GenotypeSpace, ABC):
         self.validate(genotype[None])
         return self.assemble(Chosen(self.choices(genotype)))
 
-    def key(self, genotype: Genotype) -> str:
+    def key(self, genotype: Genotype, graph: Graph | None = None) -> str:
         """The identity of a network, 64 hex digits: equal where two genotypes build the same one.
+
+        Args:
+            genotype: a (d,) row.
+            graph: its network, where it was built already.
 
         Raises:
             ValueError: a row of the wrong length or range.
         """
-        return graph_hash(self.graph(genotype))
+        return graph_hash(self.graph(genotype) if graph is None else graph)
 
     def largest(self) -> Genotype:
         """The (d,) canonical genotype with every number at its largest and named options by MACs."""
@@ -98,23 +105,37 @@ class SearchSpace(GenotypeSpace, ABC):
         """The (d,) canonical genotype with every number at its smallest and named options by MACs."""
         return self._extremes[1].copy()
 
-    def costs(self, population: Population) -> dict[str, NDArray[np.float64]]:
-        """Exact static costs of an (n, d) population: each of `costs.METRICS` -> (n,).
+    def facts(self, population: Population) -> Population:
+        """What follows from several decisions at once and decides what is built, (n, f) int16, f being 0 by default.
 
-        The first call compiles the tables, which takes a second or two in a large space.
+        A space that leaves out what is zero or what nobody reads says here what that is, because costs of whole
+        populations are found from how few decisions and facts the cost of each node depends on. Column j holds
+        numbers below `fact_sizes[j]`. Only canonical genotypes are asked about.
+        """
+        return np.zeros((len(population), 0), np.int16)
+
+    def costs(self, population: Population, metrics: Sequence[str] = METRICS) -> dict[str, NDArray[np.float64]]:
+        """Exact static costs of an (n, d) population: each of the metrics -> (n,).
+
+        The first few hundred genotypes are assembled one by one; then the metrics are compiled to tables, if they do
+        (`population_costs.uncompiled` names those that do not).
 
         Raises:
-            ValueError: not a population of this space.
+            ValueError: not a population of this space, or an unknown metric; the known ones are named.
         """
         self.validate(population)
-        return self.cost_tables.costs(population)
+        return self.population_costs.costs(population, metrics)
 
     @cached_property
     def _extremes(self) -> tuple[Genotype, Genotype]:
         """The largest and the smallest; training asks for both in every step."""
-        return extreme(self, largest=True), extreme(self, largest=False)
+
+        def macs(population: Population) -> NDArray[np.float64]:
+            return self.population_costs.assemble(population, ["macs"])["macs"]
+
+        return extreme(self, macs, largest=True), extreme(self, macs, largest=False)
 
     @cached_property
-    def cost_tables(self) -> CostTables:
-        """The compiled costs of this space."""
-        return CostTables(self)
+    def population_costs(self) -> PopulationCosts:
+        """What is known of the costs of this space."""
+        return PopulationCosts(self)
