@@ -15,6 +15,7 @@ from nas.evaluation.training_actor import TrainingActor
 from nas.problem import Problem
 from nas.progress import Progress
 from search_spaces.training import load_supernet
+from search_spaces.training_settings import TrainingSettings
 from storage.records import Lease
 from storage.store import ResultStore
 
@@ -71,7 +72,7 @@ def _train(problem: Problem, path: Path, progress: Progress) -> None:
         known = path.read_bytes() if path.exists() else None
         actor = kind.remote(problem.recipe, settings, inputs, labels, known, threads)
         try:
-            _epochs(actor, settings.epochs, path, progress)
+            _epochs(actor, settings, path, progress)
             return
         except ray.exceptions.RayTaskError as error:
             raise RuntimeError(f"the supernet could not be trained: {error.cause}") from error
@@ -93,12 +94,16 @@ def _threads(problem: Problem) -> int:
     return 1 if largest * problem.spec.supernet.batch_size < SMALL_STEP_MACS else os.cpu_count() or 1
 
 
-def _epochs(actor: Any, epochs: int, path: Path, progress: Progress) -> None:
+def _epochs(actor: Any, settings: TrainingSettings, path: Path, progress: Progress) -> None:
     """Run the actor to the last epoch; the checkpoint on disk is never older than some seconds and an epoch."""
+    epochs, phase = settings.epochs, None
     done = ray.get(actor.epoch.remote())
     progress.training(done, epochs, {})
     saved = time.monotonic()
     while done < epochs:
+        if settings.phases and (index := settings.place(done)[0]) != phase:
+            phase = index
+            progress.say(f"training phase {index + 1} of {len(settings.phases)}: {settings.phases[index].summary}")
         done, metrics = ray.get(actor.train_epoch.remote())
         if done == epochs or time.monotonic() - saved > CHECKPOINT_SECONDS:
             write_atomically(path, ray.get(actor.checkpoint.remote()))

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from search_spaces.cost_evidence import Buildable, Rows
 
 
-def extreme(space: Buildable, macs: Callable[[Rows], NDArray[np.float64]], *, largest: bool) -> Rows:
+def extreme(
+    space: Buildable, macs: Callable[[Rows], NDArray[np.float64]], *, largest: bool, held: Rows | None = None
+) -> Rows:
     """The (d,) canonical genotype of the largest or smallest network.
 
     Decisions whose options are all numbers take the largest or smallest of them. The others are chosen by MACs:
@@ -18,12 +20,15 @@ def extreme(space: Buildable, macs: Callable[[Rows], NDArray[np.float64]], *, la
         space: what can be built.
         macs: of canonical genotypes (n, d) -> (n,).
         largest: or smallest.
+        held: (d,) options that are given, -1 for decisions that are free.
     """
     row = np.zeros(len(space.decisions), np.int16)
     named = []
     for column, decision in enumerate(space.decisions):
         options = decision.options
-        if all(isinstance(option, int | float) for option in options):
+        if held is not None and held[column] >= 0:
+            row[column] = held[column]
+        elif all(isinstance(option, int | float) for option in options):
             indices = range(len(options))
             row[column] = max(indices, key=options.__getitem__) if largest else min(indices, key=options.__getitem__)
         else:

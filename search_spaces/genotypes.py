@@ -47,9 +47,13 @@ class GenotypeSpace:
         self._ends = np.cumsum(self.cardinalities, dtype=np.intp)
         self._size: int | None = None
 
-    def sample(self, n: int, rng: np.random.Generator) -> Population:
-        """Draw n canonical genotypes (n, d); every decision is uniform over its options."""
-        return self.canonical(self._uniform(n, rng))
+    def sample(self, n: int, rng: np.random.Generator, *, held: NDArray[np.int16] | None = None) -> Population:
+        """Draw n canonical genotypes (n, d); every decision is uniform over its options.
+
+        With `held` (d,), decisions for which it has an option, and not -1, have that one wherever they are active.
+        """
+        rows = self._uniform(n, rng)
+        return self.canonical(rows if held is None else np.where(held < 0, rows, held))
 
     def mutate(self, population: Population, rng: np.random.Generator, rate: float | None = None) -> Population:
         """Change active decisions to other options, at least one in every row that has a choice at all.

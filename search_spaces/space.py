@@ -105,6 +105,14 @@ class SearchSpace(GenotypeSpace, ABC):
         """The (d,) canonical genotype with every number at its smallest and named options by MACs."""
         return self._extremes[1].copy()
 
+    def extreme(self, *, largest: bool, held: Genotype | None = None) -> Genotype:
+        """The (d,) largest or smallest genotype where `held` (d,) gives some options; -1 leaves a decision free."""
+
+        def macs(population: Population) -> NDArray[np.float64]:
+            return self.population_costs.assemble(population, ["macs"])["macs"]
+
+        return extreme(self, macs, largest=largest, held=held)
+
     def facts(self, population: Population) -> Population:
         """What follows from several decisions at once and decides what is built, (n, f) int16, f being 0 by default.
 
@@ -129,11 +137,7 @@ class SearchSpace(GenotypeSpace, ABC):
     @cached_property
     def _extremes(self) -> tuple[Genotype, Genotype]:
         """The largest and the smallest; training asks for both in every step."""
-
-        def macs(population: Population) -> NDArray[np.float64]:
-            return self.population_costs.assemble(population, ["macs"])["macs"]
-
-        return extreme(self, macs, largest=True), extreme(self, macs, largest=False)
+        return self.extreme(largest=True), self.extreme(largest=False)
 
     @cached_property
     def population_costs(self) -> PopulationCosts:

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from search_spaces.allocation import covering_genotypes, initial_value, shared_parameters
+from search_spaces.allocation import initial_value, shared_parameters
+from search_spaces.covering import covering_genotypes
 from search_spaces.graph import Role, Shape
 from search_spaces.images import resize
 from search_spaces.space import Genotype, Population, SearchSpace

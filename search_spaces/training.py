@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from search_spaces.channel_order import order_channels
 from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
 from search_spaces.images import augment
+from search_spaces.phases import PhaseNetworks
 from search_spaces.space import Genotype, Population, SearchSpace
 from search_spaces.supernet import Supernet
-from search_spaces.training_settings import TrainingSettings
+from search_spaces.training_settings import Phase, TrainingSettings
 
 OPTIMISER_STATE = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq", "step")}
 
@@ -77,6 +79,9 @@ class SupernetTrainer:
             raise ValueError(f"shift and flip are for images, got {settings.shift} and {settings.flip} with tokens")
         if len(self.images) < settings.batch_size:
             raise ValueError(f"batch_size {settings.batch_size} is more than the {len(self.images)} training images")
+        if settings.phases and genotype is not None:
+            raise ValueError("phases are for the supernet; a network that is trained alone has none")
+        self.phases = [PhaseNetworks(space, phase.elastic) for phase in settings.schedule]
         only = None if genotype is None else genotype[None]
         self.supernet = Supernet(space, settings.seed, genotypes=only).to(device)
         self.optimiser = _optimiser(self.supernet, settings)
@@ -103,11 +108,15 @@ class SupernetTrainer:
             raise ValueError(f"all {self.settings.epochs} epochs of this training are done")
         rng = np.random.default_rng([self.settings.seed, self.epoch])
         start, losses, correct, rate = time.perf_counter(), 0.0, 0, 0.0
+        index, done = self.settings.place(self.epoch)
+        phase = self.settings.schedule[index]
+        if phase.order_channels and not done:
+            order_channels(self.supernet, self.optimiser, self.phases[:index])
         for step, (x, y) in enumerate(self._batches(rng)):
-            rate = self._learning_rate(self.epoch * self.steps + step)
+            rate = self._learning_rate(phase, done * self.steps + step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            loss, right = self._step(x, y, self._sandwich(rng))
+            loss, right = self._step(x, y, self._sandwich(index, rng))
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in step {step + 1} of epoch {self.epoch + 1} at learning rate {rate:.3g}: "
@@ -182,12 +191,12 @@ class SupernetTrainer:
                 x = x.contiguous(memory_format=torch.channels_last)
             yield x, self.labels[rows]
 
-    def _sandwich(self, rng: np.random.Generator) -> Population:
+    def _sandwich(self, phase: int, rng: np.random.Generator) -> Population:
         """The networks of a step, the largest first."""
         if self.genotype is not None:
             return self.genotype[None]
-        random = self.space.sample(self.settings.random_subnets, rng)
-        return np.concatenate([self.space.largest()[None], self.space.smallest()[None], random])
+        random = self.settings.schedule[phase].random_subnets
+        return self.phases[phase].sandwich(self.settings.random_subnets if random is None else random, rng)
 
     def _step(self, x: Tensor, y: Tensor, genotypes: Population) -> tuple[float, int]:
         """One optimiser step along the mean gradient; returns the mean loss and how many the first got right."""
@@ -223,13 +232,14 @@ class SupernetTrainer:
         hard = functional.cross_entropy(logits, y, label_smoothing=self.settings.label_smoothing)
         return share * soft + (1 - share) * hard
 
-    def _learning_rate(self, step: int) -> float:
-        settings = self.settings
-        warm = settings.warmup_epochs * self.steps
-        total = settings.epochs * self.steps
+    def _learning_rate(self, phase: Phase, step: int) -> float:
+        """Of a step of a phase, counted from 0."""
+        peak = phase.learning_rate or self.settings.learning_rate
+        warm = self.settings.warmup_epochs * self.steps
+        total = phase.epochs * self.steps
         if step < warm:
-            return settings.learning_rate * (step + 1) / (warm + 1)
-        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
+            return peak * (step + 1) / (warm + 1)
+        return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
 
 
 def load_supernet(path: Path, space: SearchSpace) -> Supernet:

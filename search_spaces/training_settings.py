@@ -8,15 +8,46 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+class Phase(BaseModel):
+    """A part of a training in which only some decisions are elastic (Cai et al., Once-for-All, arXiv 1908.09791).
+
+    Attributes:
+        epochs: passes over the training images.
+        elastic: all decisions that are elastic in this phase, by name or pattern such as `kernel*`; the others are
+            held at their largest option. Empty, only the largest network is trained.
+        learning_rate: its peak in this phase; the training's if not given.
+        random_subnets: networks drawn for each step; the training's if not given.
+        order_channels: whether channels are sorted by importance when the phase begins, so that narrower networks
+            start with the channels that matter most.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    epochs: int = Field(ge=1, le=100_000)
+    elastic: tuple[str, ...] = Field(default=("*",), strict=False)
+    learning_rate: Positive | None = None
+    random_subnets: int | None = Field(default=None, ge=0, le=64)
+    order_channels: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The phase in a line, such as `10 epochs, elastic: kernel*, depth*`."""
+        length = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+        what = f"elastic: {', '.join(self.elastic)}" if self.elastic else "the largest network alone"
+        return f"{length}, {what}{', channels ordered first' if self.order_channels else ''}"
+
+
 class TrainingSettings(BaseModel):
     """The recipe; unknown keys are refused.
 
     Attributes:
-        epochs: passes over the training images.
+        phases: progressive shrinking: what is elastic when. Without phases everything is, in all epochs.
+        epochs: passes over the training images; with phases their sum, and it need not be given.
         batch_size: images a step; an incomplete last batch is left out.
         optimiser: `sgd` (with Nesterov momentum) or `adamw`.
-        learning_rate: its peak; it rises linearly over `warmup_epochs` and falls to zero along a cosine. A step
-            follows the mean gradient of its networks, so short supernet trainings bear twice the rate of one network.
+        learning_rate: its peak; it rises linearly over `warmup_epochs` and falls to zero along a cosine, anew in each
+            phase. A step follows the mean gradient of its networks, so short supernet trainings bear twice the rate
+            of one network.
         momentum: of `sgd`, and beta 1 of `adamw`.
         weight_decay: of weights only, never of biases and normalisation.
         label_smoothing: share of the target spread over all classes.
@@ -31,6 +62,7 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    phases: tuple[Phase, ...] = Field(default=(), max_length=64, strict=False)
     epochs: int = Field(default=40, ge=1, le=100_000)
     batch_size: int = Field(default=64, ge=2, le=65_536)
     optimiser: Literal["sgd", "adamw"] = "sgd"
@@ -47,8 +79,29 @@ class TrainingSettings(BaseModel):
     flip: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)
 
+    @property
+    def schedule(self) -> tuple[Phase, ...]:
+        """The phases; a single one in which everything is elastic where none are given."""
+        return self.phases or (Phase(epochs=self.epochs),)
+
+    def place(self, epoch: int) -> tuple[int, int]:
+        """The phase that an epoch, counted from 0, belongs to, and how many epochs of it come before."""
+        before = 0
+        for index, phase in enumerate(self.schedule):
+            if epoch < before + phase.epochs:
+                return index, epoch - before
+            before += phase.epochs
+        raise ValueError(f"epoch {epoch} is not one of the {before} epochs of this training")
+
     @model_validator(mode="after")
-    def _warm_up_ends(self) -> Self:
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs must be less than epochs ({self.epochs}), got {self.warmup_epochs}")
+    def _agree(self) -> Self:
+        if self.phases:
+            total = sum(phase.epochs for phase in self.phases)
+            if "epochs" in self.model_fields_set and self.epochs != total:
+                raise ValueError(f"epochs is {self.epochs} and the phases have {total}; leave epochs out or correct it")
+            object.__setattr__(self, "epochs", total)
+        for index, phase in enumerate(self.schedule):
+            if self.warmup_epochs >= phase.epochs:
+                where = f"the epochs of phases[{index}]" if self.phases else "epochs"
+                raise ValueError(f"warmup_epochs must be less than {where} ({phase.epochs}), got {self.warmup_epochs}")
         return self

@@ -52,9 +52,10 @@ def test_commands_run_and_results_hold(tmp_path: Path) -> None:
 
 
 def test_job_files_in_the_text_are_sound() -> None:
-    """The job is accepted as it stands, and the devices of the second block fit into it."""
-    job, devices = (yaml.safe_load(block) for block in blocks("yaml"))
+    """The job is accepted as it stands, and the supernet and the devices of the other blocks fit into it."""
+    job, supernet, devices = (yaml.safe_load(block) for block in blocks("yaml"))
     parse_job(job)
+    parse_job({**job, **supernet})
     metrics = [f"latency_ms@{name}" for name in devices["devices"]]
     for section in devices["devices"].values():
         section["threads"] = min(section["threads"], os.cpu_count() or 1)

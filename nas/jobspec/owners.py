@@ -16,6 +16,7 @@ from nas.jobspec.wording import unknown, unknown_key
 from nas.strategies.registry import STRATEGIES
 from profilers.errors import DeviceRefused
 from profilers.registry import make_device
+from search_spaces.phases import matching, patterns, unmatched
 from search_spaces.registry import SPACES
 from search_spaces.space import SearchSpace
 
@@ -32,9 +33,11 @@ def owner_problems(job: Mapping[str, Any], *, allow_code: bool = False) -> list[
 
     Parts of a wrong type are passed over: the structure of the job reports them.
     """
-    problems = []
-    if (space := _named(job.get("space"))) is not None:
-        problems += _space_problems(space, allow_code)
+    problems: list[Problem] = []
+    if (section := _named(job.get("space"))) is not None:
+        space, found = _space(section, allow_code)
+        problems += found
+        problems += [] if space is None else _phase_problems(job.get("supernet"), space)
     if (data := _named(job.get("data"))) is not None and data["name"] not in DATASETS:
         message = unknown(data["name"], "data set", DATASETS)
         problems.append(Problem(("data", "name"), f"{message}; a file or folder is given as {{path: ...}}"))
@@ -54,17 +57,18 @@ def _named(section: Any) -> dict[str, Any] | None:
     return dict(plain) if usable else None
 
 
-def _space_problems(section: dict[str, Any], allow_code: bool) -> list[Problem]:
+def _space(section: dict[str, Any], allow_code: bool) -> tuple[SearchSpace | None, list[Problem]]:
+    """The space that a section asks for, None where it cannot be made, and what is wrong with the section."""
     if section.get("path") is not None and not isinstance(section["path"], str):
-        return []
+        return None, []
     name = section["name"]
     try:
         recipe = space_recipe(section, allow_code=allow_code)
         if recipe.code is None and name not in SPACES:
-            return [Problem(("space", "name"), unknown(name, "search space", SPACES))]
+            return None, [Problem(("space", "name"), unknown(name, "search space", SPACES))]
         allowed = settings_of(recipe.kind())
     except ValueError as error:
-        return [Problem(("space", "path"), str(error))]
+        return None, [Problem(("space", "path"), str(error))]
     problems = [
         Problem(("space", str(key)), unknown_key(str(key), ["name", *allowed]))
         for key in recipe.settings
@@ -72,10 +76,38 @@ def _space_problems(section: dict[str, Any], allow_code: bool) -> list[Problem]:
     ]
     known = {key: value for key, value in recipe.settings.items() if key in allowed}
     try:
-        replace(recipe, settings=known).make()
+        return replace(recipe, settings=known).make(), problems
     except (ValueError, TypeError) as error:
-        problems.append(Problem(("space",), str(error)))
+        return None, [*problems, Problem(("space",), str(error))]
+
+
+def _phase_problems(section: Any, space: SearchSpace) -> list[Problem]:
+    """Patterns that match no decision, and decisions that no phase makes elastic."""
+    phases = section.get("phases") if isinstance(section, Mapping) else None
+    elastic = [phase.get("elastic", ["*"]) if isinstance(phase, Mapping) else None for phase in _list(phases)]
+    asked = [
+        (("supernet", "phases", index, "elastic", place), pattern)
+        for index, given in enumerate(elastic)
+        for place, pattern in enumerate(_list(given))
+        if isinstance(pattern, str)
+    ]
+    problems = [
+        Problem(where, unmatched(space, pattern)) for where, pattern in asked if not matching(space.names, pattern)
+    ]
+    if problems or not elastic or not all(isinstance(given, list | tuple) for given in elastic):
+        return problems
+    free = {name for _, pattern in asked for name in matching(space.names, pattern)}
+    if held := [each.name for each in space.decisions if len(each.options) > 1 and each.name not in free]:
+        message = (
+            f"no phase makes {', '.join(patterns(held))} elastic, so all but the largest option would be searched "
+            "untrained; name it in a phase, or give the space one option of it"
+        )
+        problems.append(Problem(("supernet", "phases"), message))
     return problems
+
+
+def _list(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else []
 
 
 def _strategy_problems(section: dict[str, Any]) -> list[Problem]:

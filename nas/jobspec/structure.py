@@ -58,6 +58,8 @@ def _message(details: ErrorDetails, model: type[BaseModel]) -> str:
         return f"has {context['actual_length']} entries; allowed: {bound}"
     if kind == "string_pattern_mismatch":
         return f"must be made of {PATTERNS} (got {shown(given)})"
+    if kind == "value_error":  # a validator of our own, which says what was given
+        return str(context["error"])
     if kind in MUST_BE:
         return f"must be {MUST_BE[kind].format(**context)} (got {shown(given)})"
     return f"{details['msg']} (got {shown(given)})"

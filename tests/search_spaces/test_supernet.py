@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.allocation import covering_genotypes
+from search_spaces.covering import covering_genotypes
 from search_spaces.decision import Condition, Decision
 from search_spaces.graph import Graph
 from search_spaces.layers import conv, conv_norm, global_pool, linear

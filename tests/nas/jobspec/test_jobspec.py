@@ -211,6 +211,34 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"supernet": {}, "objectives": ["macs"]},
         "supernet: given, but it is only trained for the objectives accuracy and loss, and this job has neither",
     ),
+    "phase": ({"supernet": {"phases": [3]}}, "supernet.phases[0]: must be a mapping (got 3)"),
+    "key of a phase": (
+        {"supernet": {"phases": [{"epochs": 3}, {"epochs": 3, "elastik": []}]}},
+        "supernet.phases[1].elastik: unknown key; allowed: epochs, elastic, learning_rate, random_subnets, "
+        "order_channels; did you mean 'elastic'?",
+    ),
+    "patterns no list": (
+        {"supernet": {"phases": [{"epochs": 3, "elastic": "kernel*"}]}},
+        "supernet.phases[0].elastic: must be a list (got 'kernel*')",
+    ),
+    "pattern": (
+        {"supernet": {"phases": [{"epochs": 3, "elastic": ["kernel*", "dept*h"]}, {"epochs": 3}]}},
+        "supernet.phases[0].elastic[1]: 'dept*h' matches no decision of space 'mobilenet_v3'; "
+        "known: kernel*, expand*, depth*, resolution",
+    ),
+    "decisions that are never elastic": (
+        {"supernet": {"phases": [{"epochs": 3, "elastic": []}, {"epochs": 3, "elastic": ["kernel*", "depth*"]}]}},
+        "supernet.phases: no phase makes expand* elastic, so all but the largest option would be searched untrained; "
+        "name it in a phase, or give the space one option of it",
+    ),
+    "epochs of phases": (
+        {"supernet": {"epochs": 9, "phases": [{"epochs": 3}]}},
+        "supernet: epochs is 9 and the phases have 3; leave epochs out or correct it",
+    ),
+    "warm-up of a phase": (
+        {"supernet": {"phases": [{"epochs": 3}, {"epochs": 2}]}},
+        "supernet: warmup_epochs must be less than the epochs of phases[1] (2), got 2.0",
+    ),
 }
 
 
@@ -329,6 +357,7 @@ def test_schema_is_a_schema_and_knows_the_good_from_the_bad() -> None:
     beyond_form = {"metric", "metric of no device", "metric twice", "accuracy in percent", "bound of nothing"}
     beyond_form |= {"space setting", "device named twice", "data set", "no data", "data without source"}
     beyond_form |= {"data of two sources", "data that are not there", "idle supernet", "device name"}
+    beyond_form |= {"pattern", "decisions that are never elastic", "epochs of phases", "warm-up of a phase"}
     for case, (changes, _) in BAD.items():
         assert validator.is_valid(changed(changes)) == (case in beyond_form - {"device named twice"}), case
 
