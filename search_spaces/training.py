@@ -282,5 +282,13 @@ def _optimiser(supernet: Supernet, settings: TrainingSettings) -> torch.optim.Op
     if settings.optimiser == "adamw":
         betas = (settings.momentum, 0.999)
         return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
-    nesterov = settings.momentum > 0
-    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    if not settings.momentum:
+        return torch.optim.SGD(groups, lr=settings.learning_rate, fused=True)
+    optimiser = torch.optim.SGD(
+        groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True, fused=True
+    )
+    for (
+        value
+    ) in supernet.shared.values():  # the fused step wants a buffer for all or none, and some come to be used late
+        optimiser.state[value]["momentum_buffer"] = torch.zeros_like(value)
+    return optimiser

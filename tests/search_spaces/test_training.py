@@ -12,6 +12,7 @@ from search_spaces.checkpoint import CheckpointError
 from search_spaces.evaluation import evaluate, score
 from search_spaces.images import augment, resize
 from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.nasbench201 import NasBench201
 from search_spaces.training import SupernetTrainer, TrainingError, load_supernet
 from search_spaces.training_settings import TrainingSettings
 
@@ -73,6 +74,20 @@ def test_resumed_training_ends_with_the_same_bits(
             resumed.train_epoch()
         for name, value in weights(whole).items():
             assert torch.equal(value, resumed.supernet.shared[name]), name
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_weights_may_come_to_be_used_late(optimiser: str) -> None:
+    """In a space of operators a step trains those that its networks hold, the next step others."""
+    space = NasBench201(resolution=8, widths=(4, 8), cells=1)
+    settings = TrainingSettings(epochs=3, batch_size=4, optimiser=optimiser, learning_rate=0.01, random_subnets=1)
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(16, 3, 8, 8)).astype(np.float32), rng.integers(0, 10, 16)
+    trainer = SupernetTrainer(space, settings, images, labels)
+    before = {name: value.detach().clone() for name, value in trainer.supernet.shared.items()}
+    while not trainer.finished:
+        assert np.isfinite(trainer.train_epoch()["loss"])
+    assert any((value != before[name]).any() for name, value in trainer.supernet.shared.items() if "1x1" in name)
 
 
 def test_seeds_differ(small_space: MobileNetV3, data: tuple[np.ndarray, np.ndarray]) -> None:
