@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from nas.cluster import device_resource, local_cluster, ray
 from nas.evaluation.evaluator import RayEvaluator
 from nas.evaluation.scores import EvaluationData
@@ -18,6 +16,7 @@ from nas.progress import Progress
 from nas.results import Results
 from nas.search import Pace, Search
 from nas.supernet_training import trained_weights
+from search_spaces.supernet_weights import SupernetWeights
 from storage.errors import LeaseLost
 from storage.records import Device, JobStatus, Lease
 from storage.store import ResultStore
@@ -93,13 +92,13 @@ class Driver:
         asked = {objective.metric for objective in self._spec.objectives}
         return {name: dict(section) for name, section in self._spec.devices.items() if f"latency_ms@{name}" in asked}
 
-    def _weights(self) -> Mapping[str, NDArray[Any]] | None:
-        """The trained supernet's tensors; None when none is needed, or they come with the space."""
+    def _weights(self) -> SupernetWeights | None:
+        """The trained supernet's weights; None when none is needed, or they come with the space."""
         if self._problem.dataset is None or not self._problem.space.trained_here:
             return None
         return trained_weights(self._store, self._lease, self._problem, self._folder, self._progress)
 
-    def _search(self, weights: Mapping[str, NDArray[Any]] | None, devices: Mapping[str, dict[str, Any]]) -> None:
+    def _search(self, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]) -> None:
         spec, problem = self._spec, self._problem
         data = None
         if problem.dataset is not None and spec.supernet is not None:

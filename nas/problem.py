@@ -18,6 +18,7 @@ from search_spaces.genotypes import Population
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import SearchSpace
 from search_spaces.space_file import told
+from search_spaces.supernet import Supernet
 
 STATIC_METRICS = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 _TRIES = 4096
@@ -121,6 +122,8 @@ def _check_training(problem: Problem) -> None:
             f"supernet.batch_size is {supernet.batch_size}, but {dataset.source} has {len(dataset.train)} training "
             f"samples; allowed: 2 to {len(dataset.train)}"
         )
+    if supernet.kernel_transformation:
+        Supernet(problem.space, seed=0, settings=supernet)  # refuses where there is nothing to transform
     if dataset.input_type != "float32" and (supernet.shift or supernet.flip):
         option = "shift" if supernet.shift else "flip"
         raise ValueError(f"supernet.{option} moves images, but {dataset.source} is text; leave it out")

@@ -2,18 +2,17 @@
 
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.artifacts import sha256, write_atomically
 from nas.cluster import ray
 from nas.evaluation.training_actor import TrainingActor
 from nas.problem import Problem
 from nas.progress import Progress
+from search_spaces.supernet_weights import SupernetWeights
 from search_spaces.training import load_supernet
 from search_spaces.training_settings import TrainingSettings
 from storage.records import Lease
@@ -27,8 +26,8 @@ SMALL_STEP_MACS = 1e9
 
 def trained_weights(
     store: ResultStore, lease: Lease, problem: Problem, folder: Path, progress: Progress
-) -> Mapping[str, NDArray[Any]]:
-    """The tensors of the job's supernet, trained to the end, from wherever its checkpoint stands.
+) -> SupernetWeights:
+    """The weights of the job's supernet, trained to the end, from wherever its checkpoint stands.
 
     Args:
         store: where the finished supernet is recorded.
@@ -49,14 +48,13 @@ def trained_weights(
     return stored_weights(problem, folder)
 
 
-def stored_weights(problem: Problem, folder: Path) -> Mapping[str, NDArray[Any]]:
-    """The tensors of the job's supernet by name.
+def stored_weights(problem: Problem, folder: Path) -> SupernetWeights:
+    """The weights of the job's trained supernet.
 
     Raises:
         ValueError: there is no checkpoint, it is damaged, or it belongs to another space.
     """
-    shared = load_supernet(folder / FILE, problem.space).shared
-    return {name: tensor.detach().numpy() for name, tensor in shared.items()}
+    return SupernetWeights.of(load_supernet(folder / FILE, problem.space))
 
 
 def _train(problem: Problem, path: Path, progress: Progress) -> None:

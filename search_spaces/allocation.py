@@ -1,7 +1,7 @@
 """What a supernet must hold: every parameter of a space at its largest size, and its first values."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,9 +12,10 @@ from search_spaces.space import Population, SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class SharedParameter:
-    """A parameter of a space at its largest, and the operator and input place that reads it."""
+    """A parameter of a space at its largest, its shapes in single networks, and what reads it: operator and place."""
 
     shape: Shape
+    shapes: frozenset[Shape]
     role: Role
     op: str
     place: int
@@ -38,9 +39,9 @@ def shared_parameters(space: SearchSpace, genotypes: Population) -> dict[str, Sh
                     f"parameter {name!r} of space {space.name!r} is {known.shape} {known.role} in one network and "
                     f"{parameter.shape} {parameter.role} in another; shared names need one rank and role"
                 )
-            elif known.shape != parameter.shape:
+            elif parameter.shape not in known.shapes:
                 shape = tuple(map(max, known.shape, parameter.shape))
-                found[name] = SharedParameter(shape, known.role, known.op, known.place, known.transposed)
+                found[name] = replace(known, shape=shape, shapes=known.shapes | parameter.shapes)
     return {name: found[name] for name in sorted(found)}
 
 
@@ -51,7 +52,9 @@ def _parameters(graph: Graph) -> dict[str, SharedParameter]:
             value = graph.parameters.get(name)
             if value is not None and value.trainable and name not in found:
                 transposed = bool(node.attributes.get("transB", 0))
-                found[name] = SharedParameter(value.shape, value.role, node.op, place, transposed)
+                found[name] = SharedParameter(
+                    value.shape, frozenset([value.shape]), value.role, node.op, place, transposed
+                )
     return found
 
 

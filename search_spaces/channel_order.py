@@ -53,10 +53,10 @@ def order_channels(supernet: Supernet, optimiser: torch.optim.Optimizer, earlier
             ]
         )
         for name, axis in group.axes:
-            tensor = supernet.shared[name]
-            for each in (tensor, *optimiser.state.get(tensor, {}).values()):
-                if each is not None and each.shape == tensor.shape:
-                    each.copy_(each.index_select(axis, order))
+            for tensor in supernet.stored(name):
+                for each in (tensor, *optimiser.state.get(tensor, {}).values()):
+                    if each is not None and each.shape == tensor.shape:
+                        each.copy_(each.index_select(axis, order))
 
 
 def elastic_channels(supernet: Supernet, population: Population) -> list[AxisGroup]:
@@ -88,7 +88,7 @@ def elastic_channels(supernet: Supernet, population: Population) -> list[AxisGro
 
 
 def _sortable(group: AxisGroup, supernet: Supernet) -> bool:
-    sizes = {supernet.shared[name].shape[axis] for name, axis in group.axes}
+    sizes = {supernet.stored(name)[0].shape[axis] for name, axis in group.axes}
     leading = all(axis < LEADING for _, axis in group.axes)
     return not group.fixed and bool(group.readers) and leading and len(sizes) == 1
 
@@ -104,6 +104,6 @@ def _sizes(space: SearchSpace, population: Population) -> Mapping[Axis, set[int]
 
 
 def _norms(supernet: Supernet, axis: Axis) -> Tensor:
-    """The L1 norm of each entry of a tensor along an axis, (size,) float64."""
-    tensor = supernet.shared[axis[0]].double().abs()
-    return tensor.movedim(axis[1], 0).flatten(1).sum(1)
+    """The L1 norm of each entry of a parameter along an axis, all its experts together, (size,) float64."""
+    tensors = torch.stack(supernet.stored(axis[0])).double().abs()
+    return tensors.movedim(axis[1] + 1, 0).flatten(1).sum(1)

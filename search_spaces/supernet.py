@@ -14,11 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from search_spaces.allocation import initial_value, shared_parameters
+from search_spaces.allocation import SharedParameter, initial_value, shared_parameters
 from search_spaces.covering import covering_genotypes
+from search_spaces.experts import ROUTER, expert_name, first_experts, first_router, mix, route
 from search_spaces.graph import Role, Shape
 from search_spaces.images import resize
+from search_spaces.kernel_transformation import Chain, chains, first_matrix, transform
 from search_spaces.space import Genotype, Population, SearchSpace
+from search_spaces.supernet_settings import SupernetSettings
 from search_spaces.torch_graph import BatchNorm, Calibration, TorchGraph
 
 CACHED_SUBNETS = 64
@@ -28,11 +31,21 @@ Index = tuple[slice, ...]
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """One network of the space, ready to run: its plan, its input, and where its tensors lie (None: everywhere)."""
+    """One network of the space, ready to run.
+
+    Attributes:
+        plan: how it runs.
+        input_shape: what it takes.
+        slices: where each of its tensors lies in the shared one; None for all of it.
+        chains: the transformations of kernels that are smaller than shared, by name.
+        encoding: (features,) for the router.
+    """
 
     plan: TorchGraph
     input_shape: Shape
     slices: tuple[tuple[str, Index | None], ...]
+    chains: tuple[tuple[str, Chain], ...]
+    encoding: Tensor
 
 
 class Supernet(nn.Module):
@@ -41,35 +54,70 @@ class Supernet(nn.Module):
     `shared` maps each parameter's name to its one tensor, `roles` to what it is for. A subnet takes leading slices
     of every axis, except along the spatial axes of convolution kernels (axes from 2 on), where it takes the centre.
 
+    The settings add tensors to `shared`. With kernel transformation, `NAME@3x3` is the matrix that makes the kernel
+    NAME of that size; no axis of it is a channel. With experts, each weight of two axes or more is not there under
+    its own name: `NAME@expert0`, `NAME@expert1`, ... have the axes and the size of NAME, and `stored(NAME)` gives
+    the tensors that hold NAME either way; the router's tensors begin with `@router`.
+
     Args:
         space: what can be built.
         seed: of the first values.
+        settings: what is held beside plain tensors; by default nothing.
         genotypes: (n, d) to hold what these networks need and no more, such as a single one that is trained
             alone; by default the whole space.
 
     Raises:
         GraphError: the space uses one name for tensors of different rank or role.
+        ValueError: the settings ask for kernel transformation, and every kernel has one size.
     """
 
-    def __init__(self, space: SearchSpace, seed: int, *, genotypes: Population | None = None) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        *,
+        settings: SupernetSettings | None = None,
+        genotypes: Population | None = None,
+    ) -> None:
         super().__init__()
         if genotypes is None:
             genotypes = covering_genotypes(space, np.random.default_rng(seed))
         self.space = space
-        generator = torch.Generator().manual_seed(seed)
+        self.settings = SupernetSettings() if settings is None else settings
         self.shared: dict[str, nn.Parameter] = {}
         self.roles: dict[str, Role] = {}
         self._tensors = nn.Module()
+        self._shapes: dict[str, Shape] = {}
+        self._chains: dict[str, dict[Shape, Chain]] = {}
+        self._routed: dict[str, int] = {}  # the router's row for each weight that has experts
+        generator = torch.Generator().manual_seed(seed)
         for name, parameter in shared_parameters(space, genotypes).items():
-            self.roles[name] = parameter.role
-            self.shared[name] = nn.Parameter(initial_value(parameter, generator))
-            self._tensors.register_parameter(name.replace(".", "/"), self.shared[name])  # torch forbids the dot
+            self._shapes[name] = parameter.shape
+            self._add_parameter(name, parameter, generator)
+            if self.settings.kernel_transformation and parameter.op == "Conv":
+                self._add_matrices(name, parameter)
+        if self.settings.kernel_transformation and not any(self._chains.values()):
+            raise ValueError(
+                f"kernel_transformation has nothing to transform: no network of space {space.name!r} takes a smaller "
+                "kernel where another takes a larger one; leave it out"
+            )
+        if self._routed:
+            features = space.encode(genotypes[:1]).shape[1]
+            first = first_router(features, len(self._routed), self.settings.experts, generator)
+            for name, value in zip(ROUTER, first, strict=True):
+                self._add(name, "bias" if value.dim() == 1 else "weight", value)
         self._subnets: OrderedDict[tuple[bytes, torch.device], Subnet] = OrderedDict()
 
     @property
     def device(self) -> torch.device:
         """Where the shared weights live."""
         return next(iter(self.shared.values())).device
+
+    def stored(self, name: str) -> tuple[nn.Parameter, ...]:
+        """The tensors that hold a parameter of the space: one, or one for each expert, all with the same axes."""
+        if name in self._routed:
+            return tuple([self.shared[expert_name(name, expert)] for expert in range(self.settings.experts)])
+        return (self.shared[name],)
 
     def subnet(self, genotype: Genotype) -> Subnet:
         """The planned network of a genotype (d,); the last few are kept.
@@ -83,15 +131,26 @@ class Supernet(nn.Module):
             self._subnets.move_to_end(key)
             return known
         graph = self.space.graph(genotype)
-        slices = [(name, self._index(name, value.shape)) for name, value in graph.parameters.items() if value.trainable]
-        subnet = Subnet(TorchGraph(graph, self.device), graph.inputs[0].shape, tuple(slices))
+        slices, transformed = [], []
+        for name, value in graph.parameters.items():
+            if value.trainable:
+                chain = self._chain(name, value.shape)
+                slices.append((name, self._index(name, value.shape, chain)))
+                if chain:
+                    transformed.append((name, chain))
+        encoding = torch.from_numpy(self.space.encode(genotype[None])[0]).to(self.device)
+        plan = TorchGraph(graph, self.device)
+        subnet = Subnet(plan, graph.inputs[0].shape, tuple(slices), tuple(transformed), encoding)
         self._subnets[key] = subnet
         if len(self._subnets) > CACHED_SUBNETS:
             self._subnets.popitem(last=False)
         return subnet
 
     def weights(self, genotype: Genotype) -> dict[str, Tensor]:
-        """The learned tensors of a subnet by name: views of the shared ones, gradients flow back to them."""
+        """The learned tensors of a subnet by name; gradients flow back to the shared ones.
+
+        They are views of the shared ones, but for weights that are mixed of experts and kernels that are transformed.
+        """
         return self._weights(self.subnet(genotype))
 
     def forward(self, x: Tensor, genotype: Genotype, statistics: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -151,21 +210,64 @@ class Supernet(nn.Module):
                 weights[name] = statistics[name]
         return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in weights.items()}
 
+    def _add(self, name: str, role: Role, value: Tensor) -> None:
+        self.shared[name], self.roles[name] = nn.Parameter(value), role
+        self._tensors.register_parameter(name.replace(".", "/"), self.shared[name])  # torch forbids the dot
+
+    def _add_parameter(self, name: str, parameter: SharedParameter, generator: torch.Generator) -> None:
+        experts = self.settings.experts
+        if experts == 1 or parameter.role != "weight" or len(parameter.shape) < 2:
+            self._add(name, parameter.role, initial_value(parameter, generator))
+            return
+        self._routed[name] = len(self._routed)
+        values = first_experts([initial_value(parameter, generator) for _ in range(experts)])
+        for expert, value in enumerate(values):
+            self._add(expert_name(name, expert), parameter.role, value)
+
+    def _add_matrices(self, name: str, parameter: SharedParameter) -> None:
+        self._chains[name] = chains(name, parameter.shape[2:], [shape[2:] for shape in parameter.shapes])
+        for chain in self._chains[name].values():
+            matrix, size = chain[-1]
+            self._add(matrix, "scale", first_matrix(size))  # the role without weight decay, which would pull it to zero
+
     def _weights(self, subnet: Subnet) -> dict[str, Tensor]:
-        shared = self.shared
-        return {name: shared[name] if index is None else shared[name][index] for name, index in subnet.slices}
+        shared, routed = self.shared, self._routed
+        weights = {name: _part(shared[name], index) for name, index in subnet.slices if name not in routed}
+        if routed:
+            shares = route(subnet.encoding, [shared[name] for name in ROUTER], self.settings.experts)
+            for name, index in subnet.slices:
+                if name in routed:
+                    weights[name] = mix([_part(expert, index) for expert in self.stored(name)], shares[routed[name]])
+        for name, chain in subnet.chains:
+            weights[name] = transform(weights[name], chain, shared)
+        return weights
 
     def _run(self, subnet: Subnet, tensors: Mapping[str, Tensor], x: Tensor, batch_norm: BatchNorm) -> Tensor:
         return subnet.plan.run(tensors, [_fitted(x, subnet.input_shape)], batch_norm=batch_norm)[0]
 
-    def _index(self, name: str, shape: Shape) -> Index | None:
-        """Which part of a shared tensor a subnet of this shape uses; None for all of it."""
-        full = tuple(self.shared[name].shape) if name in self.shared else ()
+    def _chain(self, name: str, shape: Shape) -> Chain:
+        """The transformations of a kernel of this shape."""
+        if name not in self._chains or shape[2:] == self._shapes[name][2:]:
+            return ()
+        chain = self._chains[name].get(shape[2:])
+        if chain is None:
+            known = ", ".join(map(str, self._chains[name]))
+            raise ValueError(
+                f"the network needs a kernel {name!r} of {shape[2:]} and the supernet of space {self.space.name!r} "
+                f"has transformations to {known}: the size depends on decisions in a way that no option alone shows"
+            )
+        return chain
+
+    def _index(self, name: str, shape: Shape, chain: Chain) -> Index | None:
+        """Which part of a shared tensor a subnet of this shape uses, or its `chain` begins with; None for all of it."""
+        full = self._shapes.get(name, ())
         if len(full) != len(shape) or any(size > available for size, available in zip(shape, full, strict=True)):
             raise ValueError(
                 f"the network needs {name!r} of {shape} and the supernet of space {self.space.name!r} holds "
                 f"{full or 'none'}: the size depends on several decisions in a way that no option alone shows"
             )
+        if chain:
+            shape = (*shape[:2], *chain[0][1])
         if full == shape:
             return None
         starts = [0 if axis < 2 else (full[axis] - size) // 2 for axis, size in enumerate(shape)]
@@ -173,6 +275,10 @@ class Supernet(nn.Module):
         while full[len(index) - 1] == shape[len(index) - 1]:
             index.pop()  # trailing axes that are whole need no slice
         return tuple(index)
+
+
+def _part(tensor: Tensor, index: Index | None) -> Tensor:
+    return tensor if index is None else tensor[index]
 
 
 def _fitted(x: Tensor, shape: Shape) -> Tensor:

@@ -8,7 +8,7 @@ resumed after any epoch ends with the same bits as one that was never interrupte
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from search_spaces.images import augment
 from search_spaces.phases import PhaseNetworks
 from search_spaces.space import Genotype, Population, SearchSpace
 from search_spaces.supernet import Supernet
+from search_spaces.supernet_settings import SupernetSettings
 from search_spaces.training_settings import Phase, TrainingSettings
 
 OPTIMISER_STATE = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq", "step")}
@@ -44,7 +45,8 @@ class SupernetTrainer:
         settings: the recipe.
         images: (N, C, H, W) float32, normalised; or tokens (N, T) where the networks take whole numbers.
         labels: (N,) whole numbers; for tokens (N, T), the token that follows each.
-        genotype: a (d,) row to train that network alone, from scratch; by default the supernet is trained.
+        genotype: a (d,) row to train that network alone, from scratch, with plain weights, whatever the settings
+            add to a supernet; by default the supernet is trained.
         device: where to train.
 
     Attributes:
@@ -82,8 +84,11 @@ class SupernetTrainer:
         if settings.phases and genotype is not None:
             raise ValueError("phases are for the supernet; a network that is trained alone has none")
         self.phases = [PhaseNetworks(space, phase.elastic) for phase in settings.schedule]
-        only = None if genotype is None else genotype[None]
-        self.supernet = Supernet(space, settings.seed, genotypes=only).to(device)
+        if genotype is None:
+            supernet = Supernet(space, settings.seed, settings=settings)
+        else:
+            supernet = Supernet(space, settings.seed, genotypes=genotype[None])
+        self.supernet = supernet.to(device)
         self.optimiser = _optimiser(self.supernet, settings)
         self.steps = len(self.images) // settings.batch_size
         self.epoch = 0
@@ -252,9 +257,17 @@ def load_supernet(path: Path, space: SearchSpace) -> Supernet:
     for key, own in (("space", space.name), ("settings", space.settings), ("genotype", None)):
         if notes.get(key) != own:
             raise CheckpointError(f"checkpoint {path} was trained for {key} {notes.get(key)!r}, this is {own!r}")
-    supernet = Supernet(space, seed=0)
+    supernet = Supernet(space, seed=0, settings=_settings(notes, path))
     _restore(supernet, path)
     return supernet
+
+
+def _settings(notes: Mapping[str, Any], path: Path) -> SupernetSettings:
+    """Which tensors the supernet of a checkpoint holds."""
+    try:
+        return SupernetSettings(**{key: notes["training"][key] for key in SupernetSettings.model_fields})
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"checkpoint {path} does not say which supernet was trained: {error!r}") from error
 
 
 def _restore(supernet: Supernet, path: Path) -> dict[str, Tensor]:
@@ -282,13 +295,9 @@ def _optimiser(supernet: Supernet, settings: TrainingSettings) -> torch.optim.Op
     if settings.optimiser == "adamw":
         betas = (settings.momentum, 0.999)
         return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
-    if not settings.momentum:
-        return torch.optim.SGD(groups, lr=settings.learning_rate, fused=True)
-    optimiser = torch.optim.SGD(
-        groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True, fused=True
-    )
-    for (
-        value
-    ) in supernet.shared.values():  # the fused step wants a buffer for all or none, and some come to be used late
-        optimiser.state[value]["momentum_buffer"] = torch.zeros_like(value)
-    return optimiser
+    nesterov = settings.momentum > 0
+    sgd = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    if settings.momentum:
+        for value in supernet.shared.values():  # torch's fused step fails where one gets its first gradient late
+            sgd.state[value]["momentum_buffer"] = torch.zeros_like(value)
+    return sgd

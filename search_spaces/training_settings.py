@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from search_spaces.supernet_settings import SupernetSettings
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -37,8 +39,8 @@ class Phase(BaseModel):
         return f"{length}, {what}{', channels ordered first' if self.order_channels else ''}"
 
 
-class TrainingSettings(BaseModel):
-    """The recipe; unknown keys are refused.
+class TrainingSettings(SupernetSettings):
+    """The recipe, and the tensors that are trained; unknown keys are refused.
 
     Attributes:
         phases: progressive shrinking: what is elastic when. Without phases everything is, in all epochs.
@@ -59,8 +61,6 @@ class TrainingSettings(BaseModel):
         flip: whether training images are mirrored at random.
         seed: of first values, order, sampled networks and augmentation.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     phases: tuple[Phase, ...] = Field(default=(), max_length=64, strict=False)
     epochs: int = Field(default=40, ge=1, le=100_000)

@@ -14,6 +14,7 @@ from nas.evaluation.subnet_actor import SubnetActor, SubnetReport
 from nas.evaluation.timing_actor import TimingActor
 from profilers.measurement import Measurement
 from search_spaces.recipe import SpaceRecipe
+from search_spaces.supernet_weights import SupernetWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class RayEvaluator:
     Args:
         space: the search space.
         scored: whether accuracy or loss is asked for; both are evaluated then.
-        weights: the supernet's tensors by name, or None for random ones when only timing is asked for, or where they
-            come with the space.
+        weights: the trained supernet's, or None for random ones when only timing is asked for, or where they come with
+            the space.
         data: what networks are scored on; needed when that is asked for.
         devices: the `devices` section of a job, name to settings; each gives a metric `latency_ms@NAME`.
         workers: number of evaluation actors.
@@ -69,7 +70,7 @@ class RayEvaluator:
         space: SpaceRecipe,
         *,
         scored: bool,
-        weights: Mapping[str, NDArray[np.float32]] | None,
+        weights: SupernetWeights | None,
         data: EvaluationData | None,
         devices: Mapping[str, Mapping[str, Any]],
         workers: int,

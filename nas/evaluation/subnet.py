@@ -1,11 +1,9 @@
 """Networks of a space with trained weights: each made ready to run, to be scored and to be written as ONNX."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.evaluation.scores import EvaluationData, batches
@@ -13,6 +11,7 @@ from search_spaces.module_space import ModuleSpace, fitted
 from search_spaces.onnx_file import model_bytes
 from search_spaces.space import Genotype, SearchSpace
 from search_spaces.supernet import Supernet
+from search_spaces.supernet_weights import SupernetWeights
 
 
 class Network(Protocol):
@@ -32,12 +31,12 @@ class Subnets(Protocol):
         """The network of a genotype (d,), its statistics measured on the calibration samples."""
 
 
-def subnets(space: SearchSpace, weights: Mapping[str, NDArray[Any]] | None, data: EvaluationData | None) -> Subnets:
+def subnets(space: SearchSpace, weights: SupernetWeights | None, data: EvaluationData | None) -> Subnets:
     """What makes networks of a space.
 
     Args:
         space: what the genotypes are of.
-        weights: the supernet's tensors by name; None for random ones, or where they come with the space.
+        weights: the trained supernet's; None for random ones, or where they come with the space.
         data: what statistics come from; None for neutral ones.
     """
     return ModuleSubnets(space, data) if isinstance(space, ModuleSpace) else GraphSubnets(space, weights, data)
@@ -46,15 +45,9 @@ def subnets(space: SearchSpace, weights: Mapping[str, NDArray[Any]] | None, data
 class GraphSubnets:
     """Subnets of a supernet; arguments as for `subnets`."""
 
-    def __init__(
-        self, space: SearchSpace, weights: Mapping[str, NDArray[Any]] | None, data: EvaluationData | None
-    ) -> None:
+    def __init__(self, space: SearchSpace, weights: SupernetWeights | None, data: EvaluationData | None) -> None:
         self.space = space
-        self.supernet = Supernet(space, seed=0).eval()
-        if weights is not None:
-            with torch.no_grad():
-                for name, tensor in self.supernet.shared.items():
-                    tensor.copy_(torch.from_numpy(np.array(weights[name])))
+        self.supernet = (Supernet(space, seed=0) if weights is None else weights.supernet(space)).eval()
         self._data = data
 
     def network(self, genotype: Genotype) -> "GraphNetwork":

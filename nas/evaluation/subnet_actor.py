@@ -3,15 +3,14 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
 from nas.evaluation.scores import EvaluationData, scores
 from nas.evaluation.subnet import subnets
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import Genotype
+from search_spaces.supernet_weights import SupernetWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +29,12 @@ class SubnetActor:
 
     Args:
         space: what the genotypes are of.
-        weights: the supernet's tensors by name; None for random ones, when only timing is asked for, or where they come
-            with the space.
+        weights: the trained supernet's; None for random ones, when only timing is asked for, or where they come with
+            the space.
         data: what networks are scored on; None when that is not asked for.
     """
 
-    def __init__(
-        self, space: SpaceRecipe, weights: Mapping[str, NDArray[Any]] | None, data: EvaluationData | None
-    ) -> None:
+    def __init__(self, space: SpaceRecipe, weights: SupernetWeights | None, data: EvaluationData | None) -> None:
         torch.set_num_threads(1)
         self._subnets = subnets(space.make(), weights, data)
         self._data = data
