@@ -124,9 +124,11 @@ def _check_training(problem: Problem) -> None:
         )
     if supernet.kernel_transformation:
         Supernet(problem.space, seed=0, settings=supernet)  # refuses where there is nothing to transform
-    if dataset.input_type != "float32" and (supernet.shift or supernet.flip):
-        option = "shift" if supernet.shift else "flip"
-        raise ValueError(f"supernet.{option} moves images, but {dataset.source} is text; leave it out")
+    for option in ("shift", "flip", "augmentation"):
+        if dataset.input_type != "float32" and getattr(supernet, option):
+            raise ValueError(f"supernet.{option} changes images, but {dataset.source} is text; leave it out")
+    if supernet.augmentation is not None:
+        supernet.augmentation.check(dataset.input_shape[0])
 
 
 def _check_inputs(problem: Problem) -> None:

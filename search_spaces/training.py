@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from search_spaces.augmentation import Augmentation
 from search_spaces.channel_order import order_channels
 from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
 from search_spaces.images import augment
@@ -54,7 +55,8 @@ class SupernetTrainer:
         epoch: epochs done.
 
     Raises:
-        ValueError: images and labels that do not fit each other, augmentation of tokens, or no full batch.
+        ValueError: images and labels that do not fit each other, augmentation that does not fit the images, or no full
+            batch.
     """
 
     def __init__(
@@ -77,8 +79,9 @@ class SupernetTrainer:
                 f"training needs one label for each {'token' if tokens else 'image'}, got images "
                 f"{tuple(self.images.shape)} and labels {tuple(self.labels.shape)}"
             )
-        if tokens and (settings.shift or settings.flip):
-            raise ValueError(f"shift and flip are for images, got {settings.shift} and {settings.flip} with tokens")
+        for option in ("shift", "flip", "augmentation"):
+            if tokens and getattr(settings, option):
+                raise ValueError(f"{option} is for images, got {getattr(settings, option)!r} with tokens")
         if len(self.images) < settings.batch_size:
             raise ValueError(f"batch_size {settings.batch_size} is more than the {len(self.images)} training images")
         if settings.phases and genotype is not None:
@@ -89,6 +92,8 @@ class SupernetTrainer:
         else:
             supernet = Supernet(space, settings.seed, genotypes=genotype[None])
         self.supernet = supernet.to(device)
+        changes = settings.augmentation
+        self.augmentation = None if changes is None else Augmentation(changes, self.images)
         self.optimiser = _optimiser(self.supernet, settings)
         self.steps = len(self.images) // settings.batch_size
         self.epoch = 0
@@ -193,6 +198,8 @@ class SupernetTrainer:
             x = self.images[rows]
             if x.dim() == 4:
                 x = augment(x, rng, shift=settings.shift, flip=settings.flip)
+                if self.augmentation is not None:
+                    x = self.augmentation(x, rng)
                 x = x.contiguous(memory_format=torch.channels_last)
             yield x, self.labels[rows]
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from search_spaces.augmentation_settings import AugmentationSettings
 from search_spaces.supernet_settings import SupernetSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -59,6 +60,7 @@ class TrainingSettings(SupernetSettings):
         gradient_clip: largest norm of the gradient, null for no limit.
         shift: pixels by which training images are moved at random.
         flip: whether training images are mirrored at random.
+        augmentation: further random changes of training images, null for none.
         seed: of first values, order, sampled networks and augmentation.
     """
 
@@ -77,6 +79,7 @@ class TrainingSettings(SupernetSettings):
     gradient_clip: Positive | None = 5.0
     shift: int = Field(default=0, ge=0, le=64)
     flip: bool = False
+    augmentation: AugmentationSettings | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     @property

@@ -145,7 +145,7 @@ def test_data_and_space_must_agree(folder: Path) -> None:
             r"'nasbench201' takes inputs float32 .* but .*text\.txt has int64 of \(16,\)",
         ),
         ({**JOB, "data": "digits"}, r"'transformer_lm' takes inputs int64 of \(128,\), but digits has float32"),
-        (changed("supernet", flip=True), r"supernet\.flip moves images, but .*text\.txt is text"),
+        (changed("supernet", flip=True), r"supernet\.flip changes images, but .*text\.txt is text"),
         (changed("supernet", batch_size=5000), r"batch_size is 5000, .* training samples"),
         (changed("data", length=None), r"text\.txt: length is missing"),
         (changed("data", limit=100), r"text\.txt: limit 100, but that is for images"),
