@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from nas.artifacts import sha256, write_atomically
 from nas.cluster import ray
@@ -38,6 +39,7 @@ def trained_weights(
 
     Raises:
         RuntimeError: the training failed, or its workers were lost again and again.
+        ValueError: the job asks for a GPU where there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
@@ -57,6 +59,24 @@ def stored_weights(problem: Problem, folder: Path) -> SupernetWeights:
     return SupernetWeights.of(load_supernet(folder / FILE, problem.space))
 
 
+def training_device(asked: str, gpus: float) -> str:
+    """Where a supernet is trained, `cpu` or `cuda`.
+
+    Args:
+        asked: `auto`, `cpu` or `cuda`.
+        gpus: those of the cluster.
+
+    Raises:
+        ValueError: `cuda` is asked for, and the cluster has no GPU, or torch was built without CUDA.
+    """
+    built = torch.backends.cuda.is_built()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    usable = gpus >= 1 and built
+    if asked == "cuda" and not usable:
+        lacking = "torch was built without CUDA" if gpus >= 1 else "the cluster has no GPU"
+        raise ValueError(f"supernet.device is 'cuda', but {lacking}; allowed here: auto, cpu")
+    return "cuda" if usable and asked != "cpu" else "cpu"
+
+
 def _train(problem: Problem, path: Path, progress: Progress) -> None:
     """Train to the last epoch, keeping a checkpoint; a lost worker is replaced and goes on from there."""
     assert problem.dataset is not None
@@ -64,11 +84,14 @@ def _train(problem: Problem, path: Path, progress: Progress) -> None:
     settings = problem.spec.supernet.training
     data = problem.dataset.train
     inputs, labels = ray.put(data.inputs()), ray.put(np.asarray(data.labels, np.int64))
-    threads = _threads(problem)
-    kind = ray.remote(TrainingActor).options(num_cpus=min(threads, int(ray.cluster_resources()["CPU"])))
+    threads, cluster = _threads(problem), ray.cluster_resources()
+    device = training_device(problem.spec.supernet.device, cluster.get("GPU", 0))
+    kind = ray.remote(TrainingActor).options(
+        num_cpus=min(threads, int(cluster["CPU"])), num_gpus=1 if device == "cuda" else 0
+    )
     for attempt in range(1, LOST_WORKERS + 1):
         known = path.read_bytes() if path.exists() else None
-        actor = kind.remote(problem.recipe, settings, inputs, labels, known, threads)
+        actor = kind.remote(problem.recipe, settings, inputs, labels, known, threads, device)
         try:
             _epochs(actor, settings, path, progress)
             return

@@ -7,6 +7,7 @@ already inside the function. `values` are the node's inputs, None where an optio
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from search_spaces.depthwise import DepthwiseConvolution, gains
 from search_spaces.graph import GraphError, Node
 from search_spaces.torch_inputs import Builder, Function, Values, given, integers, refuse, shape_of, torch_padding
 from search_spaces.torch_pooling import average_pool, max_pool
+
+CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
+"""By spatial axes. They are what autocast knows; `torch.convolution` it does not."""
 
 
 def _plain(function: Function) -> Builder:
@@ -32,18 +36,21 @@ def _conv(node: Node, values: Values) -> tuple[Function, int]:
     dilations = list(attributes.get("dilations") or [1] * rank)
     groups = attributes.get("group", 1)
     begins, zeros = pads[:rank], [0] * rank
+    convolution = CONVOLUTIONS.get(rank)
+    if convolution is None:
+        raise GraphError(f"node {node.name!r}: torch has no convolution over {rank} axes; allowed: 1 to 3")
     if begins == pads[rank:]:
         if groups > 1 and weight[:2] == (groups, 1) and dilations == [1, 1] and len(values) == 2:
             return _depthwise(list(weight[2:]), strides, begins), 2
 
         def convolve(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-            return torch.convolution(x, w, b, strides, begins, dilations, False, zeros, groups)
+            return convolution(x, w, b, strides, begins, dilations, groups)
 
         return convolve, len(values)
     padding = torch_padding(pads)
 
     def pad_and_convolve(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-        return torch.convolution(functional.pad(x, padding), w, b, strides, zeros, dilations, False, zeros, groups)
+        return convolution(functional.pad(x, padding), w, b, strides, zeros, dilations, groups)
 
     return pad_and_convolve, len(values)
 
@@ -53,7 +60,7 @@ def _depthwise(kernel: list[int], strides: list[int], pads: list[int]) -> Functi
         if torch.is_grad_enabled() and gains(x, kernel):
             convolved: Tensor = DepthwiseConvolution.apply(x, w, strides, pads)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             return convolved
-        return torch.convolution(x, w, None, strides, pads, [1, 1], False, [0, 0], x.shape[1])
+        return torch.conv2d(x, w, None, strides, pads, 1, x.shape[1])
 
     return convolve
 

@@ -95,6 +95,7 @@ class SupernetTrainer:
         changes = settings.augmentation
         self.augmentation = None if changes is None else Augmentation(changes, self.images)
         self.optimiser = _optimiser(self.supernet, settings)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
         self.steps = len(self.images) // settings.batch_size
         self.epoch = 0
 
@@ -171,7 +172,14 @@ class SupernetTrainer:
         epoch = notes.get("epoch")
         if type(epoch) is not int or not 0 <= epoch <= self.settings.epochs:
             raise CheckpointError(f"checkpoint {path} has epoch {epoch!r} of {self.settings.epochs}")
+        scaler = notes.get("scaler")
+        if not isinstance(scaler, dict) or scaler.keys() != own["scaler"].keys():
+            raise CheckpointError(
+                f"checkpoint {path} has the loss scale {scaler!r}, of another kind than {own['scaler']}"
+            )
         tensors = _restore(self.supernet, path)
+        if scaler:
+            self.scaler.load_state_dict(scaler)
         for name, parameter in self.supernet.shared.items():
             self.optimiser.state[parameter] = {
                 key: tensors[f"optimiser/{name}/{key}"].to(self.device)
@@ -188,6 +196,7 @@ class SupernetTrainer:
             "genotype": None if self.genotype is None else self.space.choices(self.genotype),
             "samples": list(self.images.shape),
             "epoch": self.epoch,
+            "scaler": self.scaler.state_dict(),
         }
 
     def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -218,7 +227,9 @@ class SupernetTrainer:
         teacher: Tensor | None = None
         total, correct = 0.0, 0
         for genotype in genotypes:
-            logits = self.supernet(x, genotype).flatten(0, -2)  # (B, classes); (B * T, vocabulary) for tokens
+            with torch.autocast(self.device.type, getattr(torch, settings.precision), settings.precision != "float32"):
+                logits = self.supernet(x, genotype)
+            logits = logits.flatten(0, -2).float()  # (B, classes); (B * T, vocabulary) for tokens
             if teacher is None:
                 loss = functional.cross_entropy(logits, y, label_smoothing=settings.label_smoothing)
                 teacher = torch.softmax(logits.detach() / settings.temperature, -1)
@@ -228,11 +239,13 @@ class SupernetTrainer:
             value = loss.item()
             if not math.isfinite(value):
                 return value, correct
-            torch.autograd.backward(loss / len(genotypes))
+            torch.autograd.backward(self.scaler.scale(loss / len(genotypes)))
             total += value / len(genotypes)
         if settings.gradient_clip is not None:
+            self.scaler.unscale_(self.optimiser)
             torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), settings.gradient_clip)
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         return total, correct
 
     def _distilled(self, logits: Tensor, y: Tensor, teacher: Tensor) -> Tensor:

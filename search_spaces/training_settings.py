@@ -57,6 +57,8 @@ class TrainingSettings(SupernetSettings):
         random_subnets: networks drawn for each step beside the largest and the smallest (the sandwich rule).
         distillation: share of the largest network's predictions in the targets of the other networks.
         temperature: by which logits are divided before they are distilled.
+        precision: of what networks compute in training (autocast); weights and optimiser are float32 always.
+            `float16` scales the loss and leaves out steps whose gradients overflow.
         gradient_clip: largest norm of the gradient, null for no limit.
         shift: pixels by which training images are moved at random.
         flip: whether training images are mirrored at random.
@@ -76,6 +78,7 @@ class TrainingSettings(SupernetSettings):
     random_subnets: int = Field(default=2, ge=0, le=64)
     distillation: Share = 1.0
     temperature: Positive = 1.0
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     gradient_clip: Positive | None = 5.0
     shift: int = Field(default=0, ge=0, le=64)
     flip: bool = False

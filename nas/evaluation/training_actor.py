@@ -23,6 +23,7 @@ class TrainingActor:
         labels: (n,) int64, or for tokens (n, T).
         checkpoint: where an earlier actor was, as `checkpoint` gave it; None to begin.
         threads: of torch.
+        device: `cpu` or `cuda`.
     """
 
     def __init__(
@@ -33,9 +34,10 @@ class TrainingActor:
         labels: NDArray[np.int64],
         checkpoint: bytes | None,
         threads: int,
+        device: str,
     ) -> None:
         torch.set_num_threads(threads)
-        self._trainer = SupernetTrainer(space.make(), settings, inputs, labels)
+        self._trainer = SupernetTrainer(space.make(), settings, inputs, labels, device=device)
         if checkpoint is not None:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "checkpoint.safetensors")

@@ -1,7 +1,7 @@
 """The job: what is searched, on what, for what, and how far."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -91,16 +91,18 @@ class SupernetSpec(TrainingSettings):
 
     Attributes:
         recalibration_samples: training samples that a subnet's normalisation statistics are taken from.
+        device: where it is trained; `auto` takes a GPU where the cluster has one.
     """
 
     model_config = ConfigDict(strict=True)
 
     recalibration_samples: int = Field(default=512, ge=2, le=1_000_000)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @property
     def training(self) -> TrainingSettings:
         """The recipe alone."""
-        return TrainingSettings(**self.model_dump(exclude={"recalibration_samples"}))
+        return TrainingSettings(**self.model_dump(exclude={"recalibration_samples", "device"}))
 
 
 class BudgetSpec(Section):

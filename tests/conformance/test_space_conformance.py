@@ -193,6 +193,25 @@ def test_file_reads_back(space: SearchSpace, population: np.ndarray) -> None:
         assert model_bytes(*again) == content
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_networks_compute_in_half_precision(space: SearchSpace, population: np.ndarray, precision: str) -> None:
+    """Under autocast outputs stay near those of float32, and every learned tensor gets a float32 gradient."""
+    supernet = Supernet(space, seed=0)
+    for row in population[:4]:
+        (x,) = (torch.from_numpy(array) for array in inputs_of(space.graph(row), 8))
+        expected = supernet(x, row)
+        with torch.autocast("cpu", getattr(torch, precision)):
+            found = supernet(x, row)
+        assert (found - expected).abs().mean() <= 0.1 * expected.std() + 1e-3
+        supernet.zero_grad()
+        found.float().logsumexp(-1).mean().backward()
+        for name in supernet.weights(row):
+            gradient = supernet.shared[name].grad
+            assert gradient is not None, name
+            assert gradient.dtype == torch.float32
+            assert gradient.isfinite().all(), name
+
+
 def mirrored(graph: Graph) -> Graph:
     """The same network with other names and, where its order leaves room, its nodes in another order."""
     other = Graph("mirrored")

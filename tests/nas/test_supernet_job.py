@@ -12,7 +12,7 @@ from nas.evaluation.scores import EvaluationData, batches, scores
 from nas.evaluation.subnet import subnets
 from nas.jobspec.load import parse_job
 from nas.problem import Problem, prepare
-from nas.supernet_training import FILE, stored_weights
+from nas.supernet_training import FILE, stored_weights, training_device
 from search_spaces.training import SupernetTrainer
 
 JOB: dict[str, Any] = {
@@ -71,3 +71,30 @@ def test_nothing_to_transform_is_told_before_work_starts() -> None:
     space = {**JOB["space"], "kernels": [3]}
     with pytest.raises(ValueError, match="kernel_transformation has nothing to transform"):
         prepare(parse_job({**JOB, "space": space}))
+
+
+@pytest.mark.parametrize(
+    "asked, gpus, built, expected",
+    [
+        ("auto", 0, True, "cpu"),
+        ("auto", 1, True, "cuda"),
+        ("auto", 1, False, "cpu"),
+        ("cpu", 4, True, "cpu"),
+        ("cuda", 1, True, "cuda"),
+    ],
+)
+def test_where_it_is_trained(
+    monkeypatch: pytest.MonkeyPatch, asked: str, gpus: float, built: bool, expected: str
+) -> None:
+    """A GPU is taken where the cluster has one and torch can use it, unless the job says otherwise."""
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: built)
+    assert training_device(asked, gpus) == expected
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said what is lacking, the GPU or torch's part."""
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
+    with pytest.raises(ValueError, match="is 'cuda', but the cluster has no GPU; allowed here: auto, cpu"):
+        training_device("cuda", 0)
+    with pytest.raises(ValueError, match="torch was built without CUDA"):
+        training_device("cuda", 2)
