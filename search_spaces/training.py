@@ -3,7 +3,7 @@
 Each step trains the largest network on the labels, then the smallest and a few random ones on what the largest
 predicts, and takes one optimiser step along the mean of all gradients (Yu and Huang, arXiv 1903.05134; Yu et al.,
 BigNAS, arXiv 2003.11142). Everything random in epoch e comes from `default_rng([seed, e])`, so a training that is
-resumed after any epoch ends with the same bits as one that was never interrupted (on as many threads).
+resumed after any epoch ends with the same bits as one that was never interrupted (on a CPU, on as many threads).
 """
 
 import math
