@@ -2,7 +2,8 @@
 
 Run: python benchmarks/training_options.py [--json FILE] [--rounds N] [--threads N]
 All trainings run in one process on the same images, some steps each in turns, and a ratio is that of the medians of
-processor time. `bfloat16` pays off on processors that compute in it, and on GPUs.
+processor time. `bfloat16` pays off on GPUs and on
+processors that compute in it; others are several times slower.
 """
 
 import argparse

@@ -44,10 +44,10 @@ def gains(x: Tensor, kernel: Pair) -> bool:
     """Whether the function above beats torch's own: on CPUs, for large kernels and for planes smaller than one.
 
     With channels last, oneDNN's own is better than with channels first, and only small planes are worth the change
-    of layout. Under autocast torch's own is left to choose the type.
+    of layout.
     """
     size, plane = max(kernel), min(x.shape[2:])
-    if x.is_cuda or torch.is_autocast_enabled("cpu") or (size <= 3 and plane >= size):
+    if x.is_cuda or (size <= 3 and plane >= size):
         return False
     return plane <= 8 or size > 5 or x.is_contiguous()
 

@@ -57,10 +57,13 @@ def _conv(node: Node, values: Values) -> tuple[Function, int]:
 
 def _depthwise(kernel: list[int], strides: list[int], pads: list[int]) -> Function:
     def convolve(x: Tensor, w: Tensor) -> Tensor:
+        if x.is_cuda:
+            return torch.conv2d(x, w, None, strides, pads, 1, x.shape[1])
+        x = x.to(w.dtype)  # autocast or not, in float32: CPUs are many times slower here in half precision
         if torch.is_grad_enabled() and gains(x, kernel):
             convolved: Tensor = DepthwiseConvolution.apply(x, w, strides, pads)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             return convolved
-        return torch.conv2d(x, w, None, strides, pads, 1, x.shape[1])
+        return torch.convolution(x, w, None, strides, pads, [1, 1], False, [0, 0], x.shape[1])
 
     return convolve
 
