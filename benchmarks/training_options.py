@@ -2,8 +2,7 @@
 
 Run: python benchmarks/training_options.py [--json FILE] [--rounds N] [--threads N]
 All trainings run in one process on the same images, some steps each in turns, and a ratio is that of the medians of
-processor time. `bfloat16` pays off on GPUs and on
-processors that compute in it; others are several times slower.
+processor time. `bfloat16` pays off on GPUs and on processors that compute in it; others are several times slower.
 """
 
 import argparse
