@@ -34,7 +34,7 @@ class TrainingActor:
         labels: NDArray[np.int64],
         checkpoint: bytes | None,
         threads: int,
-        device: str,
+        device: str = "cpu",
     ) -> None:
         torch.set_num_threads(threads)
         self._trainer = SupernetTrainer(space.make(), settings, inputs, labels, device=device)
