@@ -18,9 +18,6 @@ from search_spaces.phases import PhaseNetworks
 from search_spaces.space import Population, SearchSpace
 from search_spaces.supernet import Supernet
 
-LEADING = 2
-"""Along axes before this one a network takes the leading entries of a shared tensor, from it on those at the centre."""
-
 SAMPLED = 200
 
 
@@ -89,7 +86,7 @@ def elastic_channels(supernet: Supernet, population: Population) -> list[AxisGro
 
 def _sortable(group: AxisGroup, supernet: Supernet) -> bool:
     sizes = {supernet.stored(name)[0].shape[axis] for name, axis in group.axes}
-    leading = all(axis < LEADING for _, axis in group.axes)
+    leading = not any(supernet.centred(name, axis) for name, axis in group.axes)
     return not group.fixed and bool(group.readers) and leading and len(sizes) == 1
 
 

@@ -88,11 +88,14 @@ class Supernet(nn.Module):
         self.roles: dict[str, Role] = {}
         self._tensors = nn.Module()
         self._shapes: dict[str, Shape] = {}
+        self._kernels: set[str] = set()
         self._chains: dict[str, dict[Shape, Chain]] = {}
         self._routed: dict[str, int] = {}  # the router's row for each weight that has experts
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in shared_parameters(space, genotypes).items():
             self._shapes[name] = parameter.shape
+            if parameter.op == "Conv":
+                self._kernels.add(name)
             self._add_parameter(name, parameter, generator)
             if self.settings.kernel_transformation and parameter.op == "Conv":
                 self._add_matrices(name, parameter)
@@ -145,6 +148,10 @@ class Supernet(nn.Module):
         if len(self._subnets) > CACHED_SUBNETS:
             self._subnets.popitem(last=False)
         return subnet
+
+    def centred(self, name: str, axis: int) -> bool:
+        """Whether networks take the centre of a shared tensor along an axis, and not the leading entries."""
+        return axis >= 2 and name in self._kernels
 
     def weights(self, genotype: Genotype) -> dict[str, Tensor]:
         """The learned tensors of a subnet by name; gradients flow back to the shared ones.
@@ -270,7 +277,7 @@ class Supernet(nn.Module):
             shape = (*shape[:2], *chain[0][1])
         if full == shape:
             return None
-        starts = [0 if axis < 2 else (full[axis] - size) // 2 for axis, size in enumerate(shape)]
+        starts = [(full[axis] - size) // 2 if self.centred(name, axis) else 0 for axis, size in enumerate(shape)]
         index = [slice(start, start + size) for start, size in zip(starts, shape, strict=True)]
         while full[len(index) - 1] == shape[len(index) - 1]:
             index.pop()  # trailing axes that are whole need no slice

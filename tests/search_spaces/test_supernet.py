@@ -16,6 +16,7 @@ from search_spaces.mobilenet_v3 import MobileNetV3
 from search_spaces.onnx_file import model_bytes
 from search_spaces.space import Pick, SearchSpace
 from search_spaces.supernet import CACHED_SUBNETS, Supernet
+from search_spaces.vision_transformer import VisionTransformer
 
 
 @pytest.fixture(scope="module")
@@ -264,3 +265,17 @@ def test_larger_than_allocated_is_a_clear_error() -> None:
     supernet = Supernet(space, 0)
     with pytest.raises(ValueError, match=r"needs 'a.weight' of \(9, 1, 1, 1\) .* holds \(8, 1, 1, 1\)"):
         supernet.weights(np.full(12, 2, np.int16))
+
+
+def test_only_kernels_are_centred() -> None:
+    """The features of a table of positions belong to those of all other tensors, the leading ones."""
+    space = VisionTransformer(
+        resolutions=(16,), patch=4, widths=(16, 32), heads=(2,), depths=(2,), stems=("patch",), classes=4
+    )
+    supernet = Supernet(space, seed=0)
+    narrow = supernet.weights(space.smallest())
+    cut = [name for name, tensor in narrow.items() if tensor.shape != supernet.shared[name].shape]
+    assert {supernet.shared[name].dim() for name in cut} >= {1, 2, 3}
+    for name in cut:
+        leading = supernet.shared[name][tuple(map(slice, narrow[name].shape))]
+        torch.testing.assert_close(narrow[name], leading, rtol=0, atol=0)
