@@ -6,8 +6,9 @@ evaluated or exported and are measured for it, see `Supernet.recalibrate`.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -217,9 +218,15 @@ class Supernet(nn.Module):
                 weights[name] = statistics[name]
         return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in weights.items()}
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move every tensor; on some devices the parameters are new ones then."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.shared = {name: self._tensors.get_parameter(_registered(name)) for name in self.shared}
+        return self
+
     def _add(self, name: str, role: Role, value: Tensor) -> None:
         self.shared[name], self.roles[name] = nn.Parameter(value), role
-        self._tensors.register_parameter(name.replace(".", "/"), self.shared[name])  # torch forbids the dot
+        self._tensors.register_parameter(_registered(name), self.shared[name])
 
     def _add_parameter(self, name: str, parameter: SharedParameter, generator: torch.Generator) -> None:
         experts = self.settings.experts
@@ -282,6 +289,11 @@ class Supernet(nn.Module):
         while full[len(index) - 1] == shape[len(index) - 1]:
             index.pop()  # trailing axes that are whole need no slice
         return tuple(index)
+
+
+def _registered(name: str) -> str:
+    """The name under which torch, which forbids the dot, knows a tensor."""
+    return name.replace(".", "/")
 
 
 def _part(tensor: Tensor, index: Index | None) -> Tensor:

@@ -19,6 +19,7 @@ from search_spaces.onnx_reader import read_model
 from search_spaces.registry import SPACES
 from search_spaces.space import SearchSpace
 from search_spaces.supernet import Supernet
+from search_spaces.supernet_settings import SupernetSettings
 from search_spaces.torch_graph import TorchGraph
 
 GENOTYPES = 50
@@ -210,6 +211,16 @@ def test_networks_compute_in_half_precision(space: SearchSpace, population: np.n
             assert gradient is not None, name
             assert gradient.dtype == torch.float32
             assert gradient.isfinite().all(), name
+
+
+def test_networks_live_where_their_weights_are(space: SearchSpace, population: np.ndarray) -> None:
+    """On torch's `meta` device, which has no values, nothing that is left on the CPU goes unnoticed."""
+    supernet = Supernet(space, seed=0, settings=SupernetSettings(experts=2)).to("meta")
+    for row in population[:10]:
+        (x,) = (torch.from_numpy(array).to("meta") for array in inputs_of(space.graph(row), 2))
+        found = supernet(x, row)
+        assert found.device.type == "meta"
+        found.mean().backward()
 
 
 def mirrored(graph: Graph) -> Graph:
