@@ -44,7 +44,7 @@ class OnceForAll:
 
     def macs(self, population: Population) -> NDArray[np.float64]:
         """Return (n,) multiply-adds."""
-        return np.asarray(self.space.costs(population)["macs"], np.float64)
+        return np.asarray(self.space.costs(population, ("macs",))["macs"], np.float64)
 
     def _fit(self, file: Path, metric: str, *, logarithm: bool = False) -> NDArray[np.float64]:
         """Ridge weights of the one-hot features and, last, the constant."""

@@ -1,0 +1,105 @@
+"""Every registered strategy runs a job file through `nas run`, on one Ray cluster, and is listed with its options."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from nas import driver
+from nas.cli.main import app
+from nas.cluster import local_cluster
+from nas.strategies.registry import STRATEGIES
+
+EVALUATIONS = 12
+SMALL: dict[str, dict[str, Any]] = {
+    "nsga2": {"population": 6},
+    "regularized_evolution": {"population": 6, "sample": 3},
+    "local_search": {"first": 6},
+    "map_elites": {"first": 6, "bins": 4},
+    "mcts": {"first": 6, "leaf": 4},
+    "bayesian": {"first": 6},
+    "predictor_assisted": {"first": 6, "generations": 2, "children": 20},
+    "bandit": {"first": 6, "block": 3},
+    "reinforce": {"first": 6, "block": 3},
+}
+"""Options with which the first points are over before the budget is."""
+
+
+def job(name: str) -> dict[str, Any]:
+    """A job with a tiny supernet; a network is too large for the bound, so that the static part is in it, too."""
+    return {
+        "name": name,
+        "space": {
+            "name": "mobilenet_v3",
+            "resolutions": [8],
+            "widths": [8],
+            "strides": [1],
+            "activations": ["relu"],
+            "squeeze_excite": [False],
+            "depths": [1, 2],
+            "expansions": [1, 2, 3],
+            "kernels": [3, 5],
+            "stem_width": 8,
+            "final_width": 8,
+            "feature_width": 8,
+        },
+        "data": {"name": "digits"},
+        "supernet": {"epochs": 1, "warmup_epochs": 0.5, "recalibration_samples": 64},
+        "objectives": ["accuracy", {"metric": "macs", "bound": 150_000}],
+        "strategy": {"name": name, **SMALL.get(name, {})},
+        "budget": {"evaluations": EVALUATIONS},
+        "execution": {"workers": 1, "batch": 3},
+    }
+
+
+def nas(*arguments: object) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One cluster for all jobs: starting one takes longer than a job."""
+
+    @contextmanager
+    def running(cpus: int, devices: Sequence[str]) -> Iterator[None]:
+        assert not devices
+        yield
+
+    with local_cluster(2, []), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "local_cluster", running)
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_job_that_names_a_strategy_runs(name: str, cluster: None, tmp_path: Path) -> None:
+    """The whole budget is evaluated, every architecture once and within the bound, and the front is shown."""
+    path, store = tmp_path / "job.yaml", f"sqlite:///{tmp_path}/nas.db"
+    path.write_text(yaml.safe_dump(job(name)))
+    result = nas("run", path, "--store", store)
+    assert result.exit_code == 0, result.output
+    assert "front of" in result.stdout
+    rows = json.loads(nas("show", "latest", "--store", store, "--json").stdout)["evaluations"]
+    assert len(rows) == len({row["key"] for row in rows}) == EVALUATIONS
+    assert all(0 <= row["accuracy"] <= 1 and row["macs"] <= 150_000 for row in rows)
+
+
+def test_strategies_are_listed_with_their_options() -> None:
+    """With --json every option has its type, default and description; the table names them."""
+    rows = json.loads(nas("strategies", "--json").stdout)
+    assert [row["name"] for row in rows] == list(STRATEGIES)
+    for row in rows:
+        assert row["summary"]
+        fields = STRATEGIES[row["name"]].options_type.model_fields
+        assert set(row["options"]) == set(fields) - {"name"}
+        assert all(option["description"] for option in row["options"].values())
+    table = nas("strategies")
+    assert table.exit_code == 0
+    assert all(name in table.stdout for name in STRATEGIES)
