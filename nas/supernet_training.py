@@ -91,9 +91,9 @@ def _train(problem: Problem, path: Path, progress: Progress) -> None:
     )
     for attempt in range(1, LOST_WORKERS + 1):
         known = path.read_bytes() if path.exists() else None
-        actor = kind.remote(problem.recipe, settings, inputs, labels, known, threads, device)
+        actor = kind.remote(problem.recipe, settings, inputs, labels, threads, device)
         try:
-            _epochs(actor, settings, path, progress)
+            _epochs(actor, known, settings, path, progress)
             return
         except ray.exceptions.RayTaskError as error:
             raise RuntimeError(f"the supernet could not be trained: {error.cause}") from error
@@ -115,10 +115,10 @@ def _threads(problem: Problem) -> int:
     return 1 if largest * problem.spec.supernet.batch_size < SMALL_STEP_MACS else os.cpu_count() or 1
 
 
-def _epochs(actor: Any, settings: TrainingSettings, path: Path, progress: Progress) -> None:
+def _epochs(actor: Any, known: bytes | None, settings: TrainingSettings, path: Path, progress: Progress) -> None:
     """Run the actor to the last epoch; the checkpoint on disk is never older than some seconds and an epoch."""
     epochs, phase = settings.epochs, None
-    done = ray.get(actor.epoch.remote())
+    done = ray.get(actor.begin.remote(known))
     progress.training(done, epochs, {})
     saved = time.monotonic()
     while done < epochs:

@@ -14,14 +14,16 @@ from search_spaces.training_settings import TrainingSettings
 
 
 class TrainingActor:
-    """Trains the supernet of a space.
+    """Trains the supernet of a space; `begin` comes first.
+
+    A training that cannot be is an error of `begin` and not of the constructor, since an actor whose constructor
+    fails looks like one that was lost.
 
     Args:
         space: the space.
         settings: how it is trained.
         inputs: (n, C, H, W) float32 or (n, T) int64, training samples only.
         labels: (n,) int64, or for tokens (n, T).
-        checkpoint: where an earlier actor was, as `checkpoint` gave it; None to begin.
         threads: of torch.
         device: `cpu` or `cuda`.
     """
@@ -32,20 +34,23 @@ class TrainingActor:
         settings: TrainingSettings,
         inputs: NDArray[Any],
         labels: NDArray[np.int64],
-        checkpoint: bytes | None,
         threads: int,
         device: str = "cpu",
     ) -> None:
-        torch.set_num_threads(threads)
-        self._trainer = SupernetTrainer(space.make(), settings, inputs, labels, device=device)
+        self._space, self._settings, self._inputs, self._labels = space, settings, inputs, labels
+        self._threads, self._device = threads, device
+
+    def begin(self, checkpoint: bytes | None) -> int:
+        """Prepare the training, where an earlier actor's `checkpoint` was if it is given; the epochs that are done."""
+        torch.set_num_threads(self._threads)
+        self._trainer = SupernetTrainer(
+            self._space.make(), self._settings, self._inputs, self._labels, device=self._device
+        )
         if checkpoint is not None:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "checkpoint.safetensors")
                 path.write_bytes(checkpoint)
                 self._trainer.load(path)
-
-    def epoch(self) -> int:
-        """Epochs that are done."""
         return self._trainer.epoch
 
     def train_epoch(self) -> tuple[int, dict[str, float]]:

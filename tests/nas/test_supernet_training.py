@@ -72,8 +72,8 @@ def test_progress_names_the_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     recipe = SpaceRecipe("mobilenet_v3", SPACE)
     images = np.random.default_rng(0).standard_normal((8, 1, 8, 8)).astype(np.float32)
     labels, path, notes = np.arange(8) % 4, tmp_path / "supernet.safetensors", Notes()
-    actor = TrainingActor(recipe, settings, images, labels, None, 1)
-    supernet_training._epochs(Here(actor), settings, path, notes)
+    actor = TrainingActor(recipe, settings, images, labels, 1)
+    supernet_training._epochs(Here(actor), None, settings, path, notes)
     names = [
         "training phase 1 of 3: 1 epoch, the largest network alone",
         "training phase 2 of 3: 2 epochs, elastic: kernel*, depth*",
@@ -81,8 +81,10 @@ def test_progress_names_the_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
     assert notes.lines == ["0 of 4", names[0], "1 of 4", names[1], "2 of 4", "3 of 4", names[2], "4 of 4"]
     assert read_notes(path)["epoch"] == 4
-    begun, later = TrainingActor(recipe, settings, images, labels, None, 1), Notes()
+    begun, later = TrainingActor(recipe, settings, images, labels, 1), Notes()
+    begun.begin(None)
     begun.train_epoch()
     begun.train_epoch()
-    supernet_training._epochs(Here(begun), settings, path, later)
+    again = TrainingActor(recipe, settings, images, labels, 1)
+    supernet_training._epochs(Here(again), begun.checkpoint(), settings, path, later)
     assert later.lines == ["2 of 4", names[1], "3 of 4", names[2], "4 of 4"]
