@@ -1,9 +1,9 @@
 """How much time strategies take themselves, on the Once-for-All space with losses that cost next to nothing.
 
-Two tables: milliseconds of `ask` and `tell` for each evaluation of every strategy as the history grows; and a whole
-NSGA-II run with a predicted accuracy, a predicted latency and a bound on MACs, beside pymoo's on the same predictions
-in the same process when it is installed (`pip install -e '.[bench]'`). `--data` is a folder with `ofa_accuracy.npz`
-and `ofa_latency.npz` to fit the predictors on; without it their weights are random.
+Two tables: milliseconds of `ask` and `tell` for each evaluation of every strategy, one by one and in batches, with
+histories of growing length; and a whole NSGA-II run with a predicted accuracy, a predicted latency and a bound on MACs,
+beside pymoo's on the same predictions in the same process when it is installed (`pip install -e '.[bench]'`). `--data`
+is a folder with `ofa_accuracy.npz` and `ofa_latency.npz` to fit the predictors on; without it their weights are random.
 
 Published on other machines for 500 generations of 100: Once-for-All's own evolution 44 s.
 
@@ -25,43 +25,52 @@ from once_for_all import OnceForAll
 from nas.front import hypervolume
 from nas.strategies.nsga2 import Nsga2, Nsga2Options
 from nas.strategies.registry import STRATEGIES, create
+from search_spaces.genotypes import Population
+
+FIRST = 100
+"""Proposals before anything is told."""
 
 Run = tuple[float, float, NDArray[np.float64]]
 """Wall seconds, CPU seconds of this process, and the losses (n, 2) of everything that was feasible."""
 
 
-def growth(problem: OnceForAll, name: str, sizes: Sequence[int], batch: int, limit: float) -> list[dict[str, Any]]:
-    """Search until the largest size or the time limit; return the cost of an evaluation at every size reached."""
+def growth(problem: OnceForAll, name: str, sizes: Sequence[int], batches: Sequence[int]) -> list[dict[str, Any]]:
+    """Tell random results until each size is reached; there, measure `ask` and `tell` in batches of each size.
+
+    A share of the history is asked for, a fortieth, so that models that are asked once for many proposals are asked
+    as often as in a search; at least 20 batches.
+    """
     space = problem.space
     seeds = np.stack([space.smallest(), space.largest()])
     searcher = create(STRATEGIES[name].options_type.model_validate({"name": name}), space, 2, 0, seeds=seeds)
-    wall: list[float] = [0.0]
-    cpu: list[float] = [0.0]
+    rng = np.random.default_rng(3)
+    searcher.ask(FIRST)  # structured first points are over
     records = []
     for size in sizes:
-        while len(searcher.history) < size and wall[-1] < limit:
+        while len(searcher.history) < size:
+            population = space.sample(min(1000, size - len(searcher.history)), rng)
+            searcher.tell(population, problem(population), np.zeros(len(population)))
+        for batch in batches:
+            rounds = max(20, size // 40 // batch)
+            searcher.tell(*_evaluated(problem, searcher.ask(batch)))  # what is kept between calls is there
             started, started_cpu = time.perf_counter(), time.process_time()
-            population = searcher.ask(batch)
-            asked, asked_cpu = time.perf_counter(), time.process_time()
-            losses = problem(population)
-            resumed, resumed_cpu = time.perf_counter(), time.process_time()
-            searcher.tell(population, losses, np.zeros(len(population)))
-            wall.append(wall[-1] + (asked - started) + (time.perf_counter() - resumed))
-            cpu.append(cpu[-1] + (asked_cpu - started_cpu) + (time.process_time() - resumed_cpu))
-        if len(searcher.history) < size:
-            break
-        steps = max(1, len(wall) // 10)
-        records.append(
-            {
-                "strategy": name,
-                "evaluations": size,
-                "batch": batch,
-                "ms_per_evaluation": 1e3 * wall[-1] / len(searcher.history),
-                "cpu_ms_per_evaluation": 1e3 * cpu[-1] / len(searcher.history),
-                "ms_per_evaluation_of_the_last_tenth": 1e3 * (wall[-1] - wall[-1 - steps]) / (steps * batch),
-            }
-        )
+            for _ in range(rounds):
+                searcher.tell(*_evaluated(problem, searcher.ask(batch)))
+            evaluations = rounds * batch
+            records.append(
+                {
+                    "strategy": name,
+                    "evaluations": size,
+                    "batch": batch,
+                    "ms_per_evaluation": 1e3 * (time.perf_counter() - started) / evaluations,
+                    "cpu_ms_per_evaluation": 1e3 * (time.process_time() - started_cpu) / evaluations,
+                }
+            )
     return records
+
+
+def _evaluated(problem: OnceForAll, rows: Population) -> tuple[Population, NDArray[np.float64], NDArray[np.float64]]:
+    return rows, problem(rows), np.zeros(len(rows))
 
 
 def bred_by_us(problem: OnceForAll, generations: int, size: int, bound: float | None, seed: int) -> Run:
@@ -152,20 +161,14 @@ def loops(problem: OnceForAll, generations: int, size: int, repeats: int) -> lis
     return records
 
 
-def print_growth(records: list[dict[str, Any]], names: Sequence[str], sizes: Sequence[int], limit: float) -> None:
-    """Print milliseconds for each evaluation, a row for each strategy and two columns for each size."""
-    found = {(record["strategy"], record["evaluations"]): record for record in records}
-    print("ask + tell, ms for each evaluation: mean so far, and within the last tenth")
-    print(f"{'strategy':<24}" + "".join(f"{size:>22,}" for size in sizes))
-    for name in names:
-        cells = []
-        for size in sizes:
-            if record := found.get((name, size)):
-                last = record["ms_per_evaluation_of_the_last_tenth"]
-                cells.append(f"{record['ms_per_evaluation']:.3f}, {last:.3f}")
-            else:
-                cells.append(f"beyond {limit:g} s")
-        print(f"{name:<24}" + "".join(f"{cell:>22}" for cell in cells))
+def print_growth(records: list[dict[str, Any]]) -> None:
+    """Print CPU milliseconds for each evaluation, a row for each strategy and a column for each size and batch."""
+    columns = list(dict.fromkeys((record["evaluations"], record["batch"]) for record in records))
+    print("ask + tell, CPU ms for each evaluation, after so many results in batches of so many")
+    print(f"{'strategy':<24}" + "".join(f"{f'{size:,} by {batch}':>16}" for size, batch in columns))
+    for name in dict.fromkeys(record["strategy"] for record in records):
+        cells = [record["cpu_ms_per_evaluation"] for record in records if record["strategy"] == name]
+        print(f"{name:<24}" + "".join(f"{cell:>16.3f}" for cell in cells))
 
 
 def print_loops(records: list[dict[str, Any]]) -> None:
@@ -188,8 +191,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of ofa_accuracy.npz and ofa_latency.npz")
     parser.add_argument("--strategies", nargs="+", choices=list(STRATEGIES), default=list(STRATEGIES), metavar="NAME")
     parser.add_argument("--sizes", nargs="+", type=int, default=[1_000, 10_000, 100_000], help="told evaluations")
-    parser.add_argument("--batch", type=int, default=10, help="genotypes asked for at once (default 10)")
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds for one strategy (default 120)")
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 10], help="asked for at once (default 1 10)")
     parser.add_argument("--generations", type=int, default=500, help="generations of NSGA-II (default 500)")
     parser.add_argument("--population", type=int, default=100, help="genotypes per generation (default 100)")
     parser.add_argument("--repeats", type=int, default=3, help="runs, by seed, of which the median counts (default 3)")
@@ -200,8 +202,8 @@ def main() -> None:
     sizes = sorted(arguments.sizes)
     grown: list[dict[str, Any]] = []
     for name in arguments.strategies:
-        grown += growth(problem, name, sizes, arguments.batch, arguments.limit)
-    print_growth(grown, arguments.strategies, sizes, arguments.limit)
+        grown += growth(problem, name, sizes, arguments.batches)
+    print_growth(grown)
     searched = loops(problem, arguments.generations, arguments.population, arguments.repeats)
     print_loops(searched)
     if arguments.json:

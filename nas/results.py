@@ -77,7 +77,7 @@ class Results:
         """
         if how == "knee" or how.startswith("best:"):
             if not self.front.size:
-                raise NothingFound(self._why_no_front())
+                raise NothingFound(self.why_no_front())
             index = self.knee if how == "knee" else self._best(how.removeprefix("best:"))
             assert index is not None
             return self.evaluations[index]
@@ -97,7 +97,8 @@ class Results:
             raise ValueError(f"pick 'best:{metric}': {metric!r} is not an objective; known: {', '.join(names)}")
         return int(self.front[self.losses[self.front, names.index(metric)].argmin()])
 
-    def _why_no_front(self) -> str:
+    def why_no_front(self) -> str:
+        """Why the front is empty: with the cause of the first failure, or what came nearest to the bounds."""
         if not len(self.evaluations):
             return "the job has no evaluation yet"
         index = nearest(self.losses, self.violations)

@@ -77,6 +77,8 @@ def _drive(store: ResultStore, url: str, job: Job, problem: Any) -> None:
         raise stop(f"job {job.id} was interrupted; go on with `nas resume {job.id}`", 1) from error
     if results.front.size:
         print_table(front_rows(results), title=f"front of {job.id}: {results.front.size} of {len(results.evaluations)}")
+    else:
+        messages.print(results.why_no_front())
     messages.print(
         f"hypervolume {results.hypervolume:.4f} of the box between this job's best and worst values, "
         f"{len(results.failed)} of {len(results.evaluations)} evaluations failed"

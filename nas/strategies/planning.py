@@ -14,7 +14,7 @@ SPARE = 4
 
 
 class PlanningStrategy(Strategy[Options]):
-    """Asks its models once for every share of the history, `1 / grain` of it, and hands out what they answered.
+    """Asks its models once for a share of the history, at most `1 / grain` of it, and hands out what they answered.
 
     An `ask` for at least as many is answered by models that know every result and what is outstanding. A smaller one
     takes the next proposals of a plan that is made from the results up to the last multiple of that share. So the cost
@@ -46,7 +46,8 @@ class PlanningStrategy(Strategy[Options]):
     def _modelled(self, n: int, rng: np.random.Generator) -> Population:
         """Return about n candidates: of a plan, or where many are wanted of the models as they are now."""
         end = len(self.history)
-        block = end // self.grain
+        shares = end // self.grain
+        block = 1 << shares.bit_length() >> 1  # a power of two, so that it seldom changes
         if n >= block:
             return self._plan(n, end, self.outstanding, (self._proposed, self._told), rng)
         self._begin(end - end % block)
