@@ -19,7 +19,10 @@ from search_spaces.registry import SPACES
 from storage.records import JobStatus
 from storage.store import ResultStore
 
-OBJECTIVES = (Objective(metric="accuracy", direction="max"), Objective(metric="latency_ms@cpu", direction="min", bound=3.0))
+OBJECTIVES = (
+    Objective(metric="accuracy", direction="max"),
+    Objective(metric="latency_ms@cpu", direction="min", bound=3.0),
+)
 
 
 class Answers:
