@@ -5,7 +5,9 @@ definition serialises to a file, runs under torch, and can be costed. Shapes are
 the batch and is 1 here, whatever the batch at run time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -84,6 +86,9 @@ class Graph:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        started = _STARTED.get()
+        if started is not None:
+            started.append(self)
         self.nodes: list[Node] = []
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
@@ -220,3 +225,17 @@ class Graph:
 
     def _taken(self, name: str) -> GraphError:
         return GraphError(f"graph {self.name!r} already has a value called {name!r}")
+
+
+_STARTED: ContextVar[list[Graph] | None] = ContextVar("_STARTED", default=None)
+
+
+@contextmanager
+def started_graphs() -> Iterator[list[Graph]]:
+    """The graphs that are begun inside the `with`, for a pick that adds nodes to the one under assembly."""
+    graphs: list[Graph] = []
+    token = _STARTED.set(graphs)
+    try:
+        yield graphs
+    finally:
+        _STARTED.reset(token)

@@ -6,7 +6,7 @@ evaluated or exported and are measured for it, see `Supernet.recalibrate`.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from search_spaces.allocation import SharedParameter, initial_value, shared_parameters
 from search_spaces.covering import covering_genotypes
 from search_spaces.experts import ROUTER, expert_name, first_experts, first_router, mix, route
-from search_spaces.graph import Role, Shape
+from search_spaces.graph import Graph, Role, Shape
 from search_spaces.images import resize
 from search_spaces.kernel_transformation import Chain, chains, first_matrix, transform
 from search_spaces.space import Genotype, Population, SearchSpace
@@ -134,7 +134,23 @@ class Supernet(nn.Module):
         if known is not None:
             self._subnets.move_to_end(key)
             return known
-        graph = self.space.graph(genotype)
+        subnet = self.plan(self.space.graph(genotype), self.space.encode(genotype[None])[0])
+        self._subnets[key] = subnet
+        if len(self._subnets) > CACHED_SUBNETS:
+            self._subnets.popitem(last=False)
+        return subnet
+
+    def plan(self, graph: Graph, encoding: NDArray[np.float32], still: Collection[str] = frozenset()) -> Subnet:
+        """Any graph of the space made ready to run with the shared weights.
+
+        Args:
+            graph: the network.
+            encoding: (features,) of its decisions, for the router where there are experts.
+            still: names of nodes that run without gradients.
+
+        Raises:
+            ValueError: it needs a larger tensor than there is.
+        """
         slices, transformed = [], []
         for name, value in graph.parameters.items():
             if value.trainable:
@@ -142,13 +158,12 @@ class Supernet(nn.Module):
                 slices.append((name, self._index(name, value.shape, chain)))
                 if chain:
                     transformed.append((name, chain))
-        encoding = torch.from_numpy(self.space.encode(genotype[None])[0]).to(self.device)
-        plan = TorchGraph(graph, self.device)
-        subnet = Subnet(plan, graph.inputs[0].shape, tuple(slices), tuple(transformed), encoding)
-        self._subnets[key] = subnet
-        if len(self._subnets) > CACHED_SUBNETS:
-            self._subnets.popitem(last=False)
-        return subnet
+        plan, features = TorchGraph(graph, self.device, still=still), torch.from_numpy(encoding).to(self.device)
+        return Subnet(plan, graph.inputs[0].shape, tuple(slices), tuple(transformed), features)
+
+    def run(self, subnet: Subnet, x: Tensor, *others: Tensor, batch_norm: BatchNorm = "batch") -> Tensor:
+        """The output of a planned network; `others` are its inputs behind the first."""
+        return self._run(subnet, self._weights(subnet), x, batch_norm, *others)
 
     def centred(self, name: str, axis: int) -> bool:
         """Whether networks take the centre of a shared tensor along an axis, and not the leading entries."""
@@ -256,8 +271,10 @@ class Supernet(nn.Module):
             weights[name] = transform(weights[name], chain, shared)
         return weights
 
-    def _run(self, subnet: Subnet, tensors: Mapping[str, Tensor], x: Tensor, batch_norm: BatchNorm) -> Tensor:
-        return subnet.plan.run(tensors, [_fitted(x, subnet.input_shape)], batch_norm=batch_norm)[0]
+    def _run(
+        self, subnet: Subnet, tensors: Mapping[str, Tensor], x: Tensor, batch_norm: BatchNorm, *others: Tensor
+    ) -> Tensor:
+        return subnet.plan.run(tensors, [_fitted(x, subnet.input_shape), *others], batch_norm=batch_norm)[0]
 
     def _chain(self, name: str, shape: Shape) -> Chain:
         """The transformations of a kernel of this shape."""

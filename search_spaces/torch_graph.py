@@ -4,7 +4,7 @@ A plan is a flat list of steps (function, argument slots, result slot, slots tha
 about as much as ordinary torch modules, so one graph definition trains, calibrates and evaluates.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Literal
 
@@ -57,13 +57,16 @@ class TorchGraph:
     Args:
         graph: the network; it is read once and not kept.
         device: where its constants live.
+        still: names of nodes that run without gradients, whatever they read.
 
     Raises:
         GraphError: an attribute the interpreter does not support.
         ValueError: an operator without a torch function; the known ones are named.
     """
 
-    def __init__(self, graph: Graph, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, graph: Graph, device: torch.device | str = "cpu", *, still: Collection[str] = frozenset()
+    ) -> None:
         parameters = graph.parameters.values()
         self.name = graph.name
         self.learned = tuple([value.name for value in parameters if value.trainable])
@@ -77,7 +80,8 @@ class TorchGraph:
         slots = {name: index for index, name in enumerate(names)}
         self.norms: list[tuple[str, str, str]] = []  # names of mean, variance and scale of each batch norm
         self._norms: list[tuple[int, float]] = []
-        self._steps = self._plan(graph, slots)
+        self._still: list[int] = []
+        self._steps = self._plan(graph, slots, still)
         self._results = tuple([slots[value.name] for value in graph.outputs])
         self._slots = len(slots)
         first = len(names) - len(self.inputs)
@@ -117,10 +121,12 @@ class TorchGraph:
                 slots[slot] = None
         return tuple([slots[slot] for slot in self._results])  # type: ignore[misc]  # every output was computed
 
-    def _plan(self, graph: Graph, slots: dict[str, int]) -> list[Step]:
+    def _plan(self, graph: Graph, slots: dict[str, int], still: Collection[str]) -> list[Step]:
         steps: list[Step] = []
         values = graph.values
         for node in graph.nodes:
+            if node.name in still:
+                self._still.append(len(steps))
             arguments = tuple([slots[name] for name in node.inputs])
             if node.op == "BatchNormalization":
                 self.norms.append((node.inputs[3], node.inputs[4], node.inputs[1]))
@@ -160,6 +166,9 @@ class TorchGraph:
         for (index, epsilon), (mean, variance, _) in zip(self._norms, self.norms, strict=True):
             _, arguments, result, dead = steps[index]
             steps[index] = (make(epsilon, (mean, variance)), arguments, result, dead)
+        for index in self._still:
+            function, arguments, result, dead = steps[index]
+            steps[index] = (torch.no_grad()(function), arguments, result, dead)
         return steps
 
 

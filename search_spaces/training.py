@@ -8,7 +8,7 @@ resumed after any epoch ends with the same bits as one that was never interrupte
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from search_spaces.augmentation import Augmentation
 from search_spaces.channel_order import order_channels
 from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
-from search_spaces.images import augment
+from search_spaces.optimiser import OPTIMISER_STATE, weights_optimiser
 from search_spaces.phases import PhaseNetworks
 from search_spaces.space import Genotype, Population, SearchSpace
 from search_spaces.supernet import Supernet
 from search_spaces.supernet_settings import SupernetSettings
+from search_spaces.training_data import TrainingData
 from search_spaces.training_settings import Phase, TrainingSettings
-
-OPTIMISER_STATE = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq", "step")}
 
 OnStep = Callable[[int, int, float], None]
 """Called after each step with the steps done in this epoch, the steps of an epoch, and the loss."""
@@ -70,20 +68,8 @@ class SupernetTrainer:
         device: torch.device | str = "cpu",
     ) -> None:
         self.space, self.settings, self.genotype, self.device = space, settings, genotype, torch.device(device)
-        takes = space.graph(space.smallest()).inputs[0].dtype
-        self.images = torch.as_tensor(images, dtype=getattr(torch, takes), device=device)
-        self.labels = torch.as_tensor(labels, dtype=torch.int64, device=device)
-        tokens = not self.images.is_floating_point()
-        if self.labels.shape != (self.images.shape if tokens else self.images.shape[:1]):
-            raise ValueError(
-                f"training needs one label for each {'token' if tokens else 'image'}, got images "
-                f"{tuple(self.images.shape)} and labels {tuple(self.labels.shape)}"
-            )
-        for option in ("shift", "flip", "augmentation"):
-            if tokens and getattr(settings, option):
-                raise ValueError(f"{option} is for images, got {getattr(settings, option)!r} with tokens")
-        if len(self.images) < settings.batch_size:
-            raise ValueError(f"batch_size {settings.batch_size} is more than the {len(self.images)} training images")
+        self.data = TrainingData(space, settings, images, labels, device)
+        self.images, self.labels = self.data.images, self.data.labels
         if settings.phases and genotype is not None:
             raise ValueError("phases are for the supernet; a network that is trained alone has none")
         self.phases = [PhaseNetworks(space, phase.elastic) for phase in settings.schedule]
@@ -92,9 +78,7 @@ class SupernetTrainer:
         else:
             supernet = Supernet(space, settings.seed, genotypes=genotype[None])
         self.supernet = supernet.to(device)
-        changes = settings.augmentation
-        self.augmentation = None if changes is None else Augmentation(changes, self.images)
-        self.optimiser = _optimiser(self.supernet, settings)
+        self.optimiser = weights_optimiser(self.supernet, settings)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
         self.steps = len(self.images) // settings.batch_size
         self.epoch = 0
@@ -123,7 +107,7 @@ class SupernetTrainer:
         phase = self.settings.schedule[index]
         if phase.order_channels and not done:
             order_channels(self.supernet, self.optimiser, self.phases[:index])
-        for step, (x, y) in enumerate(self._batches(rng)):
+        for step, (x, y) in enumerate(self.data.batches(rng)):
             rate = self._learning_rate(phase, done * self.steps + step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
@@ -198,19 +182,6 @@ class SupernetTrainer:
             "epoch": self.epoch,
             "scaler": self.scaler.state_dict(),
         }
-
-    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """The epoch's batches, shuffled and augmented: images channels last, labels."""
-        size, settings = self.settings.batch_size, self.settings
-        order = torch.from_numpy(rng.permutation(len(self.images))).to(self.device)
-        for rows in torch.split(order[: self.steps * size], size):
-            x = self.images[rows]
-            if x.dim() == 4:
-                x = augment(x, rng, shift=settings.shift, flip=settings.flip)
-                if self.augmentation is not None:
-                    x = self.augmentation(x, rng)
-                x = x.contiguous(memory_format=torch.channels_last)
-            yield x, self.labels[rows]
 
     def _sandwich(self, phase: int, rng: np.random.Generator) -> Population:
         """The networks of a step, the largest first."""
@@ -304,20 +275,3 @@ def _restore(supernet: Supernet, path: Path) -> dict[str, Tensor]:
         for name, parameter in supernet.shared.items():
             parameter.copy_(tensors[f"weights/{name}"])
     return tensors
-
-
-def _optimiser(supernet: Supernet, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Weight decay for weights, none for biases and normalisation."""
-    decayed = [value for name, value in supernet.shared.items() if supernet.roles[name] == "weight"]
-    others = [value for name, value in supernet.shared.items() if supernet.roles[name] != "weight"]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]]
-    if settings.optimiser == "adamw":
-        betas = (settings.momentum, 0.999)
-        return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
-    nesterov = settings.momentum > 0
-    sgd = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True)
-    if settings.momentum:
-        for value in supernet.shared.values():  # torch's fused step fails where one gets its first gradient late
-            sgd.state[value]["momentum_buffer"] = torch.zeros_like(value)
-    return sgd
