@@ -37,7 +37,7 @@ Run = tuple[float, float, NDArray[np.float64]]
 def growth(problem: OnceForAll, name: str, sizes: Sequence[int], batches: Sequence[int]) -> list[dict[str, Any]]:
     """Tell random results until each size is reached; there, measure `ask` and `tell` in batches of each size.
 
-    A share of the history is asked for, a fortieth, so that models that are asked once for many proposals are asked
+    A share of the history is asked for, a fiftieth, so that models that are asked once for many proposals are asked
     as often as in a search; at least 20 batches.
     """
     space = problem.space
@@ -51,7 +51,7 @@ def growth(problem: OnceForAll, name: str, sizes: Sequence[int], batches: Sequen
             population = space.sample(min(1000, size - len(searcher.history)), rng)
             searcher.tell(population, problem(population), np.zeros(len(population)))
         for batch in batches:
-            rounds = max(20, size // 40 // batch)
+            rounds = max(20, size // 50 // batch)
             searcher.tell(*_evaluated(problem, searcher.ask(batch)))  # what is kept between calls is there
             started, started_cpu = time.perf_counter(), time.process_time()
             for _ in range(rounds):
@@ -161,14 +161,17 @@ def loops(problem: OnceForAll, generations: int, size: int, repeats: int) -> lis
     return records
 
 
-def print_growth(records: list[dict[str, Any]]) -> None:
-    """Print CPU milliseconds for each evaluation, a row for each strategy and a column for each size and batch."""
-    columns = list(dict.fromkeys((record["evaluations"], record["batch"]) for record in records))
+def print_growth(names: Sequence[str], problem: OnceForAll, sizes: Sequence[int], batches: Sequence[int]) -> list[Any]:
+    """Measure strategies and print each one's CPU milliseconds for an evaluation; return the records."""
     print("ask + tell, CPU ms for each evaluation, after so many results in batches of so many")
-    print(f"{'strategy':<24}" + "".join(f"{f'{size:,} by {batch}':>16}" for size, batch in columns))
-    for name in dict.fromkeys(record["strategy"] for record in records):
-        cells = [record["cpu_ms_per_evaluation"] for record in records if record["strategy"] == name]
-        print(f"{name:<24}" + "".join(f"{cell:>16.3f}" for cell in cells))
+    columns = [f"{size:,} by {batch}" for size in sizes for batch in batches]
+    print(f"{'strategy':<24}" + "".join(f"{column:>16}" for column in columns))
+    found = []
+    for name in names:
+        mine = growth(problem, name, sizes, batches)
+        print(f"{name:<24}" + "".join(f"{record['cpu_ms_per_evaluation']:>16.3f}" for record in mine), flush=True)
+        found += mine
+    return found
 
 
 def print_loops(records: list[dict[str, Any]]) -> None:
@@ -200,10 +203,7 @@ def main() -> None:
 
     problem = OnceForAll(arguments.data)
     sizes = sorted(arguments.sizes)
-    grown: list[dict[str, Any]] = []
-    for name in arguments.strategies:
-        grown += growth(problem, name, sizes, arguments.batches)
-    print_growth(grown)
+    grown = print_growth(arguments.strategies, problem, sizes, arguments.batches)
     searched = loops(problem, arguments.generations, arguments.population, arguments.repeats)
     print_loops(searched)
     if arguments.json:
