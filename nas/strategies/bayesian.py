@@ -67,7 +67,7 @@ class Bayesian(PlanningStrategy[BayesianOptions]):
     summary: ClassVar[str] = "Gaussian processes on one-hot decisions and expected hypervolume improvement"
     options_type = BayesianOptions
 
-    grain = 200
+    grain = 100
 
     def _start(self) -> None:
         super()._start()
@@ -92,17 +92,17 @@ class Bayesian(PlanningStrategy[BayesianOptions]):
     def _plan(
         self, n: int, end: int, waiting: Population, known: Sequence[AbstractSet[bytes]], rng: np.random.Generator
     ) -> Population:
-        data = self._data(end, self.options.training)
+        leading = self._leading(end, max(PARENTS, self.options.training // 2))
+        data = self._data(end, leading, self.options.training)
         if len(data) < FEWEST:
             return self.space.sample(n, rng)
-        candidates = self._candidates(n, end, known, rng)
+        candidates = self._candidates(n, leading[:PARENTS], known, rng)
         if not len(candidates):
             return candidates
         return self._chosen(n, end, data, waiting, candidates, rng)
 
-    def _data(self, end: int, most: int) -> NDArray[np.intp]:
+    def _data(self, end: int, leading: NDArray[np.intp], most: int) -> NDArray[np.intp]:
         """Distinct successful results among the first `end`, at most so many: the leading ones and the newest."""
-        leading = self._leading(end, max(PARENTS, most // 2))
         newest = np.arange(max(0, end - 2 * most), end)[::-1]
         rows = np.concatenate([leading[: most // 2], np.setdiff1d(newest, leading[: most // 2])[::-1]])
         rows = rows[usable(self.history.losses[rows])]
@@ -110,11 +110,11 @@ class Bayesian(PlanningStrategy[BayesianOptions]):
         return np.sort(rows[np.sort(first)[:most]])
 
     def _candidates(
-        self, n: int, end: int, known: Sequence[AbstractSet[bytes]], rng: np.random.Generator
+        self, n: int, leading: NDArray[np.intp], known: Sequence[AbstractSet[bytes]], rng: np.random.Generator
     ) -> Population:
         """Return genotypes that may be proposed."""
         most = max(self.options.candidates, 2 * n)
-        parents = self.history.genotypes[self._leading(end, PARENTS)]
+        parents = self.history.genotypes[leading]
         near = np.concatenate([neighbours(self.space, row) for row in parents[: PARENTS // 2]])
         near = rng.permutation(near)[: most // 2]
         first, second = parents[rng.integers(0, len(parents), (2, most // 2))]
@@ -163,9 +163,9 @@ class Bayesian(PlanningStrategy[BayesianOptions]):
             size = larger
         if self._tuned[0] != size:
             most = min(TUNING, self.options.training)
-            rows = self._data(size, most)
+            rows = self._data(size, self._leading(size, most // 2), most)
             if len(rows) < FEWEST:  # too many failed; what helps out now must not be kept for a longer history
-                return self._tune(self._data(end, most), weights)
+                return self._tune(self._data(end, self._leading(end, most // 2), most), weights)
             self._tuned = (size, self._tune(rows, weights))
         return self._tuned[1]
 
