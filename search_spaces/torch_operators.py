@@ -42,6 +42,8 @@ def _conv(node: Node, values: Values) -> tuple[Function, int]:
     if begins == pads[rank:]:
         if groups > 1 and weight[:2] == (groups, 1) and dilations == [1, 1] and len(values) == 2:
             return _depthwise(list(weight[2:]), strides, begins), 2
+        if weight[1] < 8 and max(weight[2:]) == 1 and max(strides) > 1 and not any(begins):
+            return _subsampled(convolution, strides, groups), len(values)
 
         def convolve(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
             return convolution(x, w, b, strides, begins, dilations, groups)
@@ -53,6 +55,15 @@ def _conv(node: Node, values: Values) -> tuple[Function, int]:
         return convolution(functional.pad(x, padding), w, b, strides, zeros, dilations, groups)
 
     return pad_and_convolve, len(values)
+
+
+def _subsampled(convolution: Callable[..., Tensor], strides: list[int], groups: int) -> Function:
+    """A strided convolution with kernels of one pixel, as one without strides of the pixels that it reads.
+
+    With strides, few channels and channels last, torch 2.13 corrupts memory where it computes a kernel's gradient.
+    """
+    picked = (slice(None), slice(None), *[slice(None, None, stride) for stride in strides])
+    return lambda x, w, b=None: convolution(x[picked], w, b, 1, 0, 1, groups)
 
 
 def _depthwise(kernel: list[int], strides: list[int], pads: list[int]) -> Function:

@@ -18,6 +18,7 @@ class Structure:
 
     Attributes:
         structural: (d,) bool.
+        norms: names of the scales and biases of all batch norms.
         identity: for each decision (n,) bool, whether an option hands its input on unchanged in some place.
 
     Raises:
@@ -31,7 +32,7 @@ class Structure:
                 f"space {space.name!r} brings its networks and weights with it; differentiable search needs a space "
                 "that assembles graphs"
             )
-        self.space = space
+        self.space, self.norms = space, set[str]()
         operators: dict[str, set[object]] = {}
         chosen: set[str] = set()
         everything = tuple([tuple(range(len(decision.options))) for decision in space.decisions])
@@ -43,7 +44,8 @@ class Structure:
                 row = space.largest()
                 activate(space, row, column)
             pick = Mixing(space, Paths(tuple(map(int, row)), everything, tuple([()] * len(everything))))
-            pick.assemble()
+            nodes = pick.assemble().nodes
+            self.norms.update(name for node in nodes if node.op == "BatchNormalization" for name in node.inputs[1:3])
             chosen |= pick.chosen
             for name, options in pick.operators.items():
                 operators.setdefault(name, set()).update(options)

@@ -13,6 +13,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from search_spaces.graph import Graph, GraphError, Value
+from search_spaces.layers import conv
 from search_spaces.operators import OPERATORS
 from search_spaces.torch_graph import Calibration, TorchGraph
 from search_spaces.torch_operators import TORCH_OPERATORS
@@ -304,6 +305,25 @@ def test_missing_tensors_and_inputs_are_named() -> None:
         plan.run(tensors, [x, x])
     with pytest.raises(ValueError, match="'running' is not known; known: batch, stored"):
         plan.run(tensors, [x], batch_norm="running")  # type: ignore[arg-type]  # refused at run time
+
+
+def test_strided_convolutions_of_one_pixel_with_few_channels() -> None:
+    """They are torch's own, gradients too; with channels last torch itself may corrupt memory here."""
+    g = Graph("strided")
+    x = g.input("x", (1, 3, 7, 8))
+    g.output(conv(g, x, "conv", 4, stride=2, bias=True))
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, image = (torch.randn(shape, generator=generator) for shape in ((4, 3, 1, 1), (4,), (2, 3, 7, 8)))
+    found, expected = [], []
+    for layout, results in ((torch.channels_last, found), (torch.contiguous_format, expected)):
+        tensors = [each.clone().requires_grad_() for each in (weight, bias)]
+        pixels = image.contiguous(memory_format=layout).requires_grad_()
+        if results is found:
+            y = TorchGraph(g).run({"conv.weight": tensors[0], "conv.bias": tensors[1]}, [pixels])[0]
+        else:
+            y = torch.conv2d(pixels, *tensors, stride=2)
+        results += [y, *torch.autograd.grad(y.square().sum(), [*tensors, pixels])]
+    torch.testing.assert_close(found, expected)
 
 
 def test_unsupported_attributes_are_refused() -> None:

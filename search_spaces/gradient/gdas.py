@@ -1,0 +1,42 @@
+"""GDAS (Dong and Yang, arXiv 1910.04465): one path a step, drawn by Gumbel-softmax."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from search_spaces.gradient.logits import Logits
+from search_spaces.gradient.method import Method, Relaxation, drawn
+from search_spaces.gradient.structure import Structure
+
+
+class Gdas(Method):
+    """Runs the drawn candidate alone; its logits get the gradient of the soft draw (straight through).
+
+    Attributes:
+        first_temperature: of the softmax in the first round; it falls along a line.
+        last_temperature: in the last.
+    """
+
+    name: ClassVar[str] = "gdas"
+    mixes: ClassVar[bool] = False
+
+    first_temperature: float = Field(default=10.0, gt=0)
+    last_temperature: float = Field(default=0.1, gt=0)
+
+    def relax(
+        self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool
+    ) -> Relaxation:
+        """One candidate of each decision, with a weight of 1 through which gradients pass to all its logits."""
+        noise = logits.noise(rng)
+        row = drawn(logits, noise)
+        if not learns:
+            return Relaxation(row, structure.paths(row, weighed=False), {})
+        temperature = self.first_temperature + (self.last_temperature - self.first_temperature) * progress
+        weights = {}
+        for column in structure.operators:
+            sums = torch.log_softmax(logits.values[column], 0) + noise[column]
+            soft = torch.softmax(sums / temperature, 0)[int(row[column])].reshape(1)
+            weights[structure.space.names[column]] = soft - soft.detach() + 1
+        return Relaxation(row, structure.paths(row), weights)

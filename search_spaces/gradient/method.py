@@ -1,0 +1,133 @@
+"""What the methods of differentiable search have in common, and where they differ."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from search_spaces.gradient.logits import Logits
+from search_spaces.gradient.mixing import Paths
+from search_spaces.gradient.structure import Structure
+from search_spaces.space import Genotype
+
+Gradients = list[Tensor | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """What one step runs.
+
+    Attributes:
+        row: (d,) the options that were drawn, by which attributes are built.
+        paths: the candidates that are built.
+        weights: of the structural decisions by name, (k,) for k built candidates.
+    """
+
+    row: Genotype
+    paths: Paths
+    weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Bilevel:
+    """One step of the logits as a problem on two levels; both losses can be asked for again and again.
+
+    Attributes:
+        training_loss: of the weights' batch, differentiable in weights and logits.
+        validation_loss: of the logits' batch and whatever else the logits minimise.
+        weights: the shared tensors.
+        logits: of all decisions.
+        rate: the learning rate of the weights.
+    """
+
+    training_loss: Callable[[], Tensor]
+    validation_loss: Callable[[], Tensor]
+    weights: Sequence[nn.Parameter]
+    logits: Sequence[nn.Parameter]
+    rate: float
+
+
+class Method(BaseModel, ABC):
+    """How logits become a network, and losses become gradients of logits.
+
+    Attributes are never mixed: every step draws one option of each, in the weights' steps and in the logits', and
+    their logits learn by the score function (REINFORCE, Williams 1992) with a running mean as the baseline.
+
+    Attributes:
+        name: by which jobs call it.
+        mixes: whether it needs structural decisions; the others learn from attributes alone as well.
+        betas: of the Adam that moves the logits.
+        decay: weight decay of the logits as published.
+        learned_norms: whether batch norms learn scales and biases; where every candidate is mixed a scale could make up
+            for a small weight, so DARTS and its kin leave scales at 1 and biases at 0.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    name: ClassVar[str]
+    mixes: ClassVar[bool]
+    betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
+    decay: ClassVar[float] = 1e-3
+    learned_norms: ClassVar[bool] = True
+
+    @abstractmethod
+    def relax(
+        self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool
+    ) -> Relaxation:
+        """What a step runs.
+
+        Args:
+            logits: of the decisions.
+            structure: which of them can be mixed.
+            rng: of this step.
+            progress: share of the rounds that are done, from 0 to 1.
+            learns: whether logits take the step, and not the weights of networks.
+        """
+
+    def check(self, structure: Structure) -> None:
+        """Refuse a space that the method cannot search.
+
+        Raises:
+            ValueError: no structural decision for a method that mixes.
+        """
+        if self.mixes and not structure.operators:
+            raise ValueError(
+                f"{self.name} mixes the candidates of structural decisions, and space {structure.space.name!r} has "
+                "none: its decisions are attributes such as kernels, widths and depths; use gdas, fbnet or proxyless"
+            )
+
+    def rate(self, progress: float) -> float:
+        """The share of the peak learning rate that weights have: a cosine from 1 to 0."""
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+    def gradients(self, problem: Bilevel) -> tuple[Tensor, Gradients]:
+        """The validation loss and its gradient for each of the logits, None where it does not depend on them."""
+        loss = problem.validation_loss()
+        return loss, gradients_of(loss, problem.logits)
+
+    def settle(self, before: Sequence[Tensor], logits: Logits, relaxation: Relaxation) -> None:
+        """Correct the logits after a step, in place; `before` are their values before it."""
+
+
+def gradients_of(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Gradients:
+    """Of each parameter, None where the loss does not depend on it; no other gradient is touched."""
+    if not loss.requires_grad:
+        return [None] * len(parameters)
+    return list(torch.autograd.grad(loss, list(parameters), allow_unused=True))
+
+
+def drawn(logits: Logits, noise: Sequence[Tensor]) -> Genotype:
+    """The (d,) options with the largest sums of logit and noise; of inactive decisions too."""
+    sums = [value.detach() + each for value, each in zip(logits.values, noise, strict=True)]
+    return np.array([int(each.argmax()) for each in sums], np.int16)
+
+
+def every_candidate(structure: Structure) -> dict[int, tuple[int, ...]]:
+    """All options of the structural decisions, by column."""
+    return {column: tuple(range(len(structure.space.decisions[column].options))) for column in structure.operators}

@@ -1,0 +1,326 @@
+"""The loop that all methods share: weights learn on one part of the samples, logits on the other.
+
+Everything random in round r comes from `default_rng([seed, r, attempt])`, so that a search that is resumed after any
+round ends with the same bits as one that was never interrupted (on a CPU, on as many threads).
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
+from search_spaces.gradient.logits import Logits
+from search_spaces.gradient.method import Bilevel, Method, Relaxation
+from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
+from search_spaces.gradient.search_settings import SearchSettings
+from search_spaces.gradient.structure import Structure
+from search_spaces.optimiser import OPTIMISER_STATE, weights_optimiser
+from search_spaces.space import Genotype, SearchSpace
+from search_spaces.supernet import Supernet
+from search_spaces.training import OnStep, TrainingError
+from search_spaces.training_data import TrainingData
+
+ADAM_STATE = OPTIMISER_STATE["adamw"]
+BASELINE_MEMORY = 0.9
+
+Batch = tuple[Tensor, Tensor]
+
+
+class GradientSearch:
+    """Advances a differentiable search round by round.
+
+    Args:
+        space: what can be built.
+        method: how it is searched.
+        settings: the recipe.
+        images: (N, C, H, W) float32, normalised; or tokens (N, T) where the networks take whole numbers.
+        labels: (N,) whole numbers; for tokens (N, T), the token that follows each.
+        device: where to search.
+
+    Attributes:
+        supernet: the shared weights, of which `weights` learn.
+        logits: what is known of the decisions.
+        rounds: how many are done.
+
+    Raises:
+        GraphError: candidates of a decision whose shapes do not agree.
+        ValueError: a space that the method cannot search, images and labels that do not fit each other, augmentation
+            that does not fit the images, or no full batch for weights or logits.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        method: Method,
+        settings: SearchSettings,
+        images: NDArray[np.generic] | Tensor,
+        labels: NDArray[np.integer[Any]] | Tensor,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.space, self.method, self.settings, self.device = space, method, settings, torch.device(device)
+        self.structure = Structure(space)
+        method.check(self.structure)
+        self.data = TrainingData(space, settings, images, labels, device)
+        order = np.random.default_rng([settings.seed]).permutation(len(self.data.images))
+        self._halves = np.split(order, [round(len(order) * settings.weights_share)])
+        for rows, whose in zip(self._halves, ("weights", "logits"), strict=True):
+            if len(rows) < settings.batch_size:
+                raise ValueError(
+                    f"batch_size {settings.batch_size} is more than the {len(rows)} of {len(order)} training samples "
+                    f"from which {whose} learn; lower it or change weights_share ({settings.weights_share:g})"
+                )
+        self.supernet = Supernet(space, settings.seed).to(device)
+        for name, value in self.supernet.shared.items():
+            value.requires_grad_(method.learned_norms or name not in self.structure.norms)
+        self.weights = [value for value in self.supernet.shared.values() if value.requires_grad]
+        self.relaxed = RelaxedSupernet(self.supernet)
+        self.logits = Logits(space, settings.seed, device)
+        first = method.relax(self.logits, self.structure, np.random.default_rng(0), 0.0, learns=True)
+        self.relaxed.network(first.paths)  # what cannot be built is refused now
+        self.optimiser = weights_optimiser(self.supernet, settings)
+        decay = method.decay if settings.logits_weight_decay is None else settings.logits_weight_decay
+        self.logits_optimiser = torch.optim.Adam(
+            self.logits.values, settings.logits_learning_rate, method.betas, weight_decay=decay
+        )
+        self.steps = len(self._halves[0]) // settings.batch_size
+        self.rounds = 0
+        self._baseline: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether all rounds are done, or the derived network has more identities than `skip_limit` allows."""
+        limit = self.settings.skip_limit
+        collapsed = limit is not None and self.rounds > 0 and self.structure.skip_share(self.derive()) > limit
+        return collapsed or self.rounds >= self.settings.rounds
+
+    def derive(self) -> Genotype:
+        """The (d,) genotype that the logits stand for now."""
+        return self.logits.derive()
+
+    def round(self, on_step: OnStep | None = None) -> dict[str, float]:
+        """Advance one round; one that meets a loss that is not finite is done once again with other draws.
+
+        Returns:
+            `loss` and `accuracy` of the relaxed networks on the weights' samples; behind the warm-up
+            `validation_loss`, `validation_accuracy` and `gap` (validation loss less training loss) on the logits';
+            `entropy/NAME` of each decision in nats and `entropy`, their mean as a share of the largest possible;
+            `skip_share` of the derived network; `learning_rate` of the last step; `seconds`.
+
+        Raises:
+            TrainingError: the loss is not finite in the second attempt either; the state is that before the round.
+            ValueError: the search is finished.
+        """
+        if self.finished:
+            raise ValueError(f"this search is finished after {self.rounds} of {self.settings.rounds} rounds")
+        start, before = time.perf_counter(), self._state()
+        kept = {name: value.detach().clone() for name, value in before.items()}
+        baseline = self._baseline
+        for attempt in range(2):
+            try:
+                metrics = self._advance(np.random.default_rng([self.settings.seed, self.rounds, attempt]), on_step)
+                break
+            except TrainingError:
+                self._restore(kept)
+                self._baseline = baseline
+                if attempt:
+                    raise
+        self.rounds += 1
+        entropies = self.logits.entropies()
+        free = [
+            entropies[decision.name] / math.log(len(decision.options))
+            for decision in self.space.decisions
+            if len(decision.options) > 1
+        ]
+        metrics |= {
+            "skip_share": self.structure.skip_share(self.derive()),
+            "entropy": float(np.mean(free)) if free else 0.0,
+            "seconds": time.perf_counter() - start,
+        }
+        return metrics | {f"entropy/{name}": value for name, value in entropies.items()}
+
+    def save(self, path: Path) -> None:
+        """Write weights, logits, optimiser states and round; `load` goes on from there."""
+        save_checkpoint(path, self._state(), self._notes())
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of the same space, method, settings and amount of data.
+
+        Raises:
+            CheckpointError: no sound checkpoint, or one of another search; nothing is changed then.
+        """
+        notes, own = read_notes(path), self._notes()
+        for key in ("space", "settings", "method", "search", "samples"):
+            if notes.get(key) != own[key]:
+                raise CheckpointError(
+                    f"checkpoint {path} belongs to another search: its {key} is {notes.get(key)!r}, here it is "
+                    f"{own[key]!r}"
+                )
+        rounds, baseline = notes.get("rounds"), notes.get("baseline")
+        if type(rounds) is not int or not 0 <= rounds <= self.settings.rounds:
+            raise CheckpointError(f"checkpoint {path} has round {rounds!r} of {self.settings.rounds}")
+        if baseline is not None and not isinstance(baseline, float):
+            raise CheckpointError(f"checkpoint {path} has the baseline {baseline!r}, which is no number")
+        required = {f"{kind}/{name}": tuple(value.shape) for kind, name, value, _, _ in self._tensors()}
+        optional = {
+            f"{kind} optimiser/{name}/{key}": () if key == "step" else tuple(value.shape)
+            for kind, name, value, _, keys in self._tensors()
+            for key in keys
+        }
+        tensors = load_checkpoint(path, required, optional).tensors
+        self._restore(tensors)
+        self.rounds, self._baseline = rounds, baseline
+
+    def _tensors(self) -> Iterator[tuple[str, str, nn.Parameter, torch.optim.Optimizer, tuple[str, ...]]]:
+        """All that is learned: its kind, name and tensor, what moves it and what that keeps of it."""
+        for name, value in self.supernet.shared.items():
+            yield "weights", name, value, self.optimiser, OPTIMISER_STATE[self.settings.optimiser]
+        for name, value in zip(self.space.names, self.logits.values, strict=True):
+            yield "logits", name, value, self.logits_optimiser, ADAM_STATE
+
+    def _state(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for kind, name, value, optimiser, keys in self._tensors():
+            found[f"{kind}/{name}"] = value
+            state = optimiser.state.get(value, {})
+            found.update({f"{kind} optimiser/{name}/{key}": state[key] for key in keys if state.get(key) is not None})
+        return found
+
+    @torch.no_grad()
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        for kind, name, value, optimiser, keys in self._tensors():
+            value.copy_(tensors[f"{kind}/{name}"])
+            parts = {key: f"{kind} optimiser/{name}/{key}" for key in keys}
+            kept = {key: tensors[part].clone() for key, part in parts.items() if part in tensors}
+            optimiser.state.pop(value, None)
+            if kept:
+                optimiser.state[value] = {
+                    key: tensor if key == "step" else tensor.to(self.device) for key, tensor in kept.items()
+                }
+
+    def _notes(self) -> dict[str, Any]:
+        return {
+            "space": self.space.name,
+            "settings": self.space.settings,
+            "method": {"name": self.method.name, **self.method.model_dump(mode="json")},
+            "search": self.settings.model_dump(mode="json"),
+            "samples": list(self.data.images.shape),
+            "rounds": self.rounds,
+            "baseline": self._baseline,
+        }
+
+    def _advance(self, rng: np.random.Generator, on_step: OnStep | None) -> dict[str, float]:
+        """All steps of a round."""
+        sums, counted, rate = np.zeros(4), 0, 0.0
+        progress = self.rounds / max(1, self.settings.rounds - 1)
+        learns = self.rounds >= self.settings.warmup_rounds
+        validation = self._endless(rng)
+        for step, batch in enumerate(self.data.batches(rng, self._halves[0])):
+            rate = self.settings.learning_rate * self.method.rate(
+                (self.rounds * self.steps + step) / (self.settings.rounds * self.steps)
+            )
+            if learns:
+                sums[2:] += self._learn(batch, next(validation), progress, rate, rng, step)
+            sums[:2] += self._train(batch, progress, rate, rng, step)
+            counted += batch[1].numel()
+            if on_step is not None:
+                on_step(step + 1, self.steps, sums[0] / (step + 1))
+        metrics = {"loss": sums[0] / self.steps, "accuracy": sums[1] / counted, "learning_rate": rate}
+        if learns:
+            metrics |= {"validation_loss": sums[2] / self.steps, "validation_accuracy": sums[3] / counted}
+            metrics["gap"] = metrics["validation_loss"] - metrics["loss"]
+        return {name: float(value) for name, value in metrics.items()}
+
+    def _endless(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """Batches of the logits' samples, as many as are asked for."""
+        own = np.random.default_rng(rng.integers(2**63))
+        while True:
+            yield from self.data.batches(own, self._halves[1])
+
+    def _train(
+        self, batch: Batch, progress: float, rate: float, rng: np.random.Generator, step: int
+    ) -> tuple[float, int]:
+        """A step of the weights; returns the loss and how many were right."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with torch.no_grad():
+            relaxation = self.method.relax(self.logits, self.structure, rng, progress, learns=False)
+        loss, correct = self._loss(batch, relaxation)
+        value = self._finite(loss, step)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        if self.settings.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.settings.gradient_clip)
+        self.optimiser.step()
+        return value, correct
+
+    def _learn(
+        self, training: Batch, validation: Batch, progress: float, rate: float, rng: np.random.Generator, step: int
+    ) -> tuple[float, int]:
+        """A step of the logits; returns the validation loss and how many were right."""
+        seed, found = int(rng.integers(2**63)), [math.nan, 0]
+
+        def relax() -> Relaxation:  # with the same draws whenever it is asked
+            return self.method.relax(self.logits, self.structure, np.random.default_rng(seed), progress, learns=True)
+
+        def validation_loss() -> Tensor:
+            relaxation = relax()
+            loss, found[1] = self._loss(validation, relaxation)
+            found[0] = loss.item()
+            return loss + self._score(relaxation, found[0])
+
+        logits = self.logits.values
+        problem = Bilevel(lambda: self._loss(training, relax())[0], validation_loss, self.weights, logits, rate)
+        before = [value.detach().clone() for value in logits]
+        loss, gradients = self.method.gradients(problem)
+        self._finite(loss, step)
+        for value, gradient in zip(logits, gradients, strict=True):
+            value.grad = gradient
+        self.logits_optimiser.step()
+        self.method.settle(before, self.logits, relax())
+        share = 0.0 if self._baseline is None else BASELINE_MEMORY
+        self._baseline = share * (self._baseline or 0.0) + (1 - share) * found[0]
+        return found[0], int(found[1])
+
+    def _score(self, relaxation: Relaxation, loss: float) -> Tensor:
+        """A term whose gradient is the score function's for the attributes that were drawn; its value is 0."""
+        chosen = self.relaxed.network(relaxation.paths).chosen
+        logs = [
+            torch.log_softmax(self.logits.values[column], 0)[int(relaxation.row[column])]
+            for column in self.structure.attributes
+            if self.space.names[column] in chosen
+        ]
+        if not logs:
+            return torch.zeros((), device=self.device)
+        advantage = 0.0 if self._baseline is None else loss - self._baseline
+        total = torch.stack(logs).sum()
+        return advantage * (total - total.detach())
+
+    def _loss(self, batch: Batch, relaxation: Relaxation) -> tuple[Tensor, int]:
+        """Cross entropy of a batch in nats, and how many were right."""
+        x, y = batch
+        precision = self.settings.precision
+        with torch.autocast(self.device.type, getattr(torch, precision), precision != "float32"):
+            outputs = self.relaxed(x, relaxation.paths, relaxation.weights)
+        outputs, y = outputs.flatten(0, -2).float(), y.flatten()
+        loss = functional.cross_entropy(outputs, y, label_smoothing=self.settings.label_smoothing)
+        return loss, int((outputs.detach().argmax(-1) == y).sum())
+
+    def _finite(self, loss: Tensor, step: int) -> float:
+        value = loss.item()
+        if not math.isfinite(value):
+            entropies = ", ".join(f"{name} {value:.3g}" for name, value in self.logits.entropies().items())
+            raise TrainingError(
+                f"the loss became {value} in step {step + 1} of round {self.rounds + 1}, and again after the round was "
+                f"repeated from the last good state; entropies of the decisions in nats: {entropies}; lower "
+                "learning_rate or logits_learning_rate, or set gradient_clip"
+            )
+        return value

@@ -1,0 +1,333 @@
+"""Differentiable search: methods find known operators, resume to the bit, and refuse what cannot be searched."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from search_spaces.checkpoint import CheckpointError
+from search_spaces.darts import Darts
+from search_spaces.gradient.logits import Logits
+from search_spaces.gradient.method import Bilevel, Relaxation, gradients_of
+from search_spaces.gradient.registry import METHODS
+from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
+from search_spaces.gradient.search import GradientSearch
+from search_spaces.gradient.search_settings import SearchSettings
+from search_spaces.gradient.structure import Structure
+from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.nasbench201 import NasBench201
+from search_spaces.space import SearchSpace
+from search_spaces.supernet import Supernet
+from search_spaces.training import TrainingError
+from search_spaces.transformer_lm import TransformerLM
+
+Data = tuple[np.ndarray, np.ndarray]
+QUICK: dict[str, Any] = {"rounds": 3, "batch_size": 32, "learning_rate": 0.05, "logits_learning_rate": 0.05, "seed": 3}
+MIXING = [name for name, method in METHODS.items() if method.mixes]
+ALL = [*[(name, {}) for name in METHODS], ("darts", {"order": 2})]
+
+
+@pytest.mark.parametrize(("name", "options"), ALL, ids=[f"{name}{options or ''}" for name, options in ALL])
+def test_methods_find_the_operators_that_fit(
+    directions: SearchSpace, correlated: Data, name: str, options: dict[str, Any]
+) -> None:
+    """The row where rows tell the classes, the column where columns do, and the kernel that sees neighbours."""
+    rounds = 24 if name in ("sharp_darts", "proxyless") else 12
+    settings = SearchSettings(
+        rounds=rounds, batch_size=32, optimiser="adamw", learning_rate=0.02, logits_learning_rate=0.05, seed=1
+    )
+    search = GradientSearch(directions, METHODS[name](**options), settings, *correlated)
+    assert search.logits.derive().tolist() != [2, 3, 1]
+    metrics = [search.round() for _ in range(rounds)]
+    assert search.finished
+    assert directions.choices(search.derive()) == {"first": "row", "second": "column", "kernel": 3}
+    assert metrics[-1]["validation_loss"] < metrics[0]["validation_loss"]
+    assert metrics[-1]["entropy"] < metrics[0]["entropy"]
+    assert metrics[-1]["gap"] == metrics[-1]["validation_loss"] - metrics[-1]["loss"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_resumed_searches_end_with_the_same_bits(
+    directions: SearchSpace, correlated: Data, tmp_path: Path, name: str
+) -> None:
+    """Stopped after any round and taken up by another process, weights, logits and metrics are those of the whole."""
+    settings, data = SearchSettings(**QUICK, warmup_rounds=1), tuple(part[:128] for part in correlated)
+    whole = GradientSearch(directions, METHODS[name](), settings, *data)
+    paths, metrics = [], {}
+    while not whole.finished:
+        paths.append(tmp_path / f"{whole.rounds}.safetensors")
+        whole.save(paths[-1])
+        metrics = whole.round()
+    for path in paths:
+        resumed = GradientSearch(directions, METHODS[name](), settings, *data)
+        resumed.load(path)
+        while not resumed.finished:
+            again = resumed.round()
+        assert {**again, "seconds": 0} == {**metrics, "seconds": 0}
+        for key, value in whole.supernet.shared.items():
+            assert torch.equal(value, resumed.supernet.shared[key]), key
+        for first, second in zip(whole.logits.values, resumed.logits.values, strict=True):
+            assert torch.equal(first, second)
+
+
+def test_checkpoints_of_other_searches_are_refused(directions: SearchSpace, correlated: Data, tmp_path: Path) -> None:
+    """What differs is named, and nothing is changed."""
+    path = tmp_path / "search.safetensors"
+    first = GradientSearch(directions, METHODS["darts"](), SearchSettings(**QUICK), *correlated)
+    first.save(path)
+    other = GradientSearch(directions, METHODS["gdas"](), SearchSettings(**QUICK), *correlated)
+    with pytest.raises(CheckpointError, match=r"its method is \{'name': 'darts', 'order': 1.*'gdas'"):
+        other.load(path)
+    other = GradientSearch(directions, METHODS["darts"](), SearchSettings(**{**QUICK, "seed": 4}), *correlated)
+    with pytest.raises(CheckpointError, match="its search is"):
+        other.load(path)
+
+
+def test_warm_up_leaves_the_logits(directions: SearchSpace, correlated: Data) -> None:
+    """Weights learn alone, and metrics say nothing of validation."""
+    search = GradientSearch(directions, METHODS["darts"](), SearchSettings(**QUICK, warmup_rounds=1), *correlated)
+    before = [value.detach().clone() for value in search.logits.values]
+    assert "validation_loss" not in search.round()
+    assert all(torch.equal(*pair) for pair in zip(before, search.logits.values, strict=True))
+    assert "validation_loss" in search.round()
+    assert not any(torch.equal(*pair) for pair in zip(before, search.logits.values, strict=True))
+
+
+def test_second_order_agrees_with_finite_differences(directions: SearchSpace, correlated: Data) -> None:
+    """In float64: the gradient of the validation loss of weights that took a step, with respect to the logits."""
+    settings = SearchSettings(**{**QUICK, "batch_size": 16})
+    method = METHODS["darts"](order=2, epsilon=1e-4)
+    search = GradientSearch(directions, method, settings, *(part[:64] for part in correlated))
+    search.supernet.double()
+    for value in search.logits.values:
+        value.data = value.data.double() + torch.arange(len(value)) / 7
+    images, labels = torch.from_numpy(correlated[0]).double(), torch.from_numpy(correlated[1])
+    training, validation, rate = (images[:16], labels[:16]), (images[16:32], labels[16:32]), 0.3
+
+    def loss(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        relaxation = method.relax(search.logits, search.structure, np.random.default_rng(0), 0.0, learns=True)
+        outputs = search.relaxed(batch[0], relaxation.paths, relaxation.weights)
+        return torch.nn.functional.cross_entropy(outputs, batch[1])
+
+    logits, weights = search.logits.values, search.weights
+    problem = Bilevel(lambda: loss(training), lambda: loss(validation), weights, logits, rate)
+    kept = [value.detach().clone() for value in weights]
+    found = method.gradients(problem)[1]
+    assert all(torch.equal(*pair) for pair in zip(kept, weights, strict=True))
+
+    @torch.no_grad()
+    def after_a_step() -> float:
+        with torch.enable_grad():
+            slopes = gradients_of(loss(training), weights)
+        for value, slope in zip(weights, slopes, strict=True):
+            if slope is not None:
+                value -= rate * slope
+        result = loss(validation).item()
+        for value, old in zip(weights, kept, strict=True):
+            value.copy_(old)
+        return result
+
+    first_order = METHODS["darts"]().gradients(problem)[1]
+    for column in search.structure.operators:
+        for option in range(len(logits[column])):
+            with torch.no_grad():
+                logits[column][option] += 1e-5
+                above = after_a_step()
+                logits[column][option] -= 2e-5
+                below = after_a_step()
+                logits[column][option] += 1e-5
+            expected = (above - below) / 2e-5
+            assert found[column] is not None
+            assert float(found[column][option]) == pytest.approx(expected, rel=1e-4, abs=1e-8)
+        assert not torch.allclose(found[column], first_order[column], rtol=0.01)
+
+
+def test_attributes_get_the_gradient_of_the_score_function(directions: SearchSpace, correlated: Data) -> None:
+    """In the mean over draws it is the gradient of the expected loss."""
+    settings = SearchSettings(**QUICK)
+    search = GradientSearch(directions, METHODS["gdas"](), settings, *correlated)
+    row, column = np.zeros(3, np.int16), 2
+    relaxations = []
+    for option in range(2):
+        row[column] = option
+        relaxations.append((row.copy(), search.structure.paths(row, weighed=False)))
+    losses, search._baseline = [1.5, 0.5], 0.8
+    total = torch.zeros(2)
+    chances = torch.softmax(search.logits.values[column], 0).detach()
+    for (chosen, paths), chance, loss in zip(relaxations, chances, losses, strict=True):
+        score = search._score(Relaxation(chosen, paths, {}), loss)
+        assert score.item() == 0
+        total += chance * torch.autograd.grad(score, search.logits.values[column])[0]
+    value = search.logits.values[column]
+    (expected,) = torch.autograd.grad((torch.softmax(value, 0) * torch.tensor(losses)).sum(), value)
+    torch.testing.assert_close(total, expected)
+
+
+def test_a_round_whose_loss_is_no_number_is_repeated_once(
+    directions: SearchSpace, correlated: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second attempt starts from the state before the round, with other draws."""
+    search = GradientSearch(directions, METHODS["gdas"](), SearchSettings(**QUICK), *correlated)
+    search.round()
+    kept = {name: value.detach().clone() for name, value in search._state().items()}
+    advance, attempts = search._advance, []
+
+    def fail_first(rng: np.random.Generator, on_step: Any) -> dict[str, float]:
+        attempts.append({name: value.detach().clone() for name, value in search._state().items()})
+        if len(attempts) == 1:
+            advance(rng, on_step)
+            raise TrainingError("the first attempt")
+        return advance(rng, on_step)
+
+    monkeypatch.setattr(search, "_advance", fail_first)
+    search.round()
+    assert search.rounds == 2
+    assert len(attempts) == 2
+    for name, value in attempts[1].items():
+        assert torch.equal(value, kept[name]), name
+
+
+def test_a_loss_that_stays_no_number_ends_the_search(directions: SearchSpace, correlated: Data) -> None:
+    """The message names step, round and the entropy of every decision; the state is that before the round."""
+    images = correlated[0].copy()
+    images[:] = np.nan
+    search = GradientSearch(directions, METHODS["darts"](), SearchSettings(**QUICK), images, correlated[1])
+    before = {name: value.detach().clone() for name, value in search._state().items()}
+    entropy = r"entropies of the decisions in nats: first 1\.39, second 1\.39, kernel 0\.693"
+    with pytest.raises(TrainingError, match=rf"nan in step 1 of round 1, and again.*{entropy}"):
+        search.round()
+    assert search.rounds == 0
+    for name, value in search._state().items():
+        assert torch.equal(value, before[name]), name
+
+
+SPACES: list[SearchSpace] = [
+    Darts(resolution=8, width=8, layers=3, nodes=2, classes=4),
+    NasBench201(resolution=8, widths=(8, 16), cells=1, classes=4),
+    MobileNetV3(
+        classes=4,
+        resolutions=(6, 8),
+        widths=(8, 16),
+        strides=(1, 2),
+        activations=("relu", "h_swish"),
+        squeeze_excite=(False, True),
+        depths=(1, 2),
+        expansions=(2, 3),
+        kernels=(3, 5),
+        stem_width=8,
+        stem_stride=1,
+        final_width=32,
+        feature_width=32,
+    ),
+    TransformerLM(
+        vocabulary=20,
+        length=8,
+        depths=(1, 2),
+        widths=(16,),
+        heads=(2,),
+        feed_forwards=(2, 3),
+        head_dim=8,
+        window=4,
+        chunk=4,
+    ),
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("space", SPACES, ids=[space.name for space in SPACES])
+def test_every_method_advances_every_space_that_it_can(space: SearchSpace, name: str) -> None:
+    """A round ends with a genotype of the space; methods that cannot search it say why before they start."""
+    rng = np.random.default_rng(0)
+    images: np.ndarray = rng.standard_normal((16, 3, 8, 8)).astype(np.float32)
+    labels = np.arange(16) % 4
+    if space.name == "transformer_lm":
+        images, labels = rng.integers(0, 20, (16, 8)), rng.integers(0, 20, (16, 8))
+    arguments = (space, METHODS[name](), SearchSettings(rounds=1, batch_size=4), images, labels)
+    if space.name == "mobilenet_v3" and name in MIXING:
+        with pytest.raises(ValueError, match=rf"{name} mixes .* 'mobilenet_v3' has none.*use gdas, fbnet or proxyless"):
+            GradientSearch(*arguments)
+        return
+    if space.name == "transformer_lm" and name == "pc_darts":
+        with pytest.raises(ValueError, match="read one image"):
+            GradientSearch(*arguments)
+        return
+    search = GradientSearch(*arguments)
+    before = [value.detach().clone() for value in search.logits.values]
+    metrics = search.round()
+    assert np.isfinite(list(metrics.values())).all()
+    assert 0 < metrics["entropy"] <= 1
+    space.validate(search.derive()[None])
+    assert any(not torch.equal(*pair) for pair in zip(before, search.logits.values, strict=True))
+
+
+def test_proxyless_leaves_the_other_paths_alone(directions: SearchSpace, correlated: Data) -> None:
+    """Only two probabilities of a decision change in a step, and their sum does not."""
+    settings = SearchSettings(**{**QUICK, "batch_size": 64, "weights_share": 0.5})
+    search = GradientSearch(directions, METHODS["proxyless"](), settings, *(part[:128] for part in correlated))
+    before = [chance.detach() for chance in search.logits.probabilities()]
+    search.round()  # of one step
+    for column in search.structure.operators:
+        change = search.logits.probabilities()[column].detach() - before[column]
+        assert (change.abs() > 1e-6).sum() == 2
+        assert change.sum().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_searches_end_early_when_skips_take_over(directions: SearchSpace, correlated: Data) -> None:
+    """One identity of two is more than a third."""
+    settings = SearchSettings(**QUICK, skip_limit=0.34)
+    search = GradientSearch(directions, METHODS["darts"](), settings, *correlated)
+    with torch.no_grad():
+        search.logits.values[0][0] += 50
+        search.logits.values[1][2] += 50
+    assert not search.finished
+    assert search.round()["skip_share"] == 0.5
+    assert search.finished
+    with pytest.raises(ValueError, match="finished after 1 of 3 rounds"):
+        search.round()
+
+
+def test_expected_encoding_is_the_mean_over_drawn_genotypes() -> None:
+    """Conditions included, in the layout of the space's encoding."""
+    space = SPACES[0]
+    logits = Logits(space, seed=0)
+    rng = np.random.default_rng(0)
+    for value in logits.values:
+        value.data = torch.from_numpy(rng.standard_normal(len(value)))
+    population = np.stack(
+        [rng.choice(len(p), 40_000, p=p.detach().numpy()) for p in logits.probabilities()], axis=1
+    ).astype(np.int16)
+    mean = space.encode(space.canonical(population)).mean(axis=0)
+    np.testing.assert_allclose(logits.expected().detach().numpy(), mean, atol=0.012)
+    assert logits.log_probability(logits.derive()[None])[0] >= logits.log_probability(space.canonical(population)).max()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 200}, r"batch_size 200 is more than the 154 of 512 training samples from which weights learn"),
+        ({"weights_share": 0.95}, r"more than the 26 of 512 training samples from which logits learn"),
+        ({"shift": -1}, "shift"),
+        ({"warmup_rounds": 3}, r"warmup_rounds must be less than rounds \(3\), got 3"),
+        ({"epochs": 3}, "epochs"),
+    ],
+)
+def test_bad_settings_are_refused(
+    directions: SearchSpace, correlated: Data, settings: dict[str, Any], message: str
+) -> None:
+    """Before any work, with what was given and what is allowed."""
+    with pytest.raises((ValueError, ValidationError), match=message):
+        GradientSearch(
+            directions, METHODS["darts"](), SearchSettings(**{**QUICK, "weights_share": 0.3, **settings}), *correlated
+        )
+
+
+def test_networks_without_enough_memory_in_the_supernet_are_not_hidden(directions: SearchSpace) -> None:
+    """A relaxed network runs with the weights of the whole space."""
+    supernet = Supernet(directions, seed=0, genotypes=directions.smallest()[None])
+    structure = Structure(directions)
+    with pytest.raises(ValueError, match=re.escape("holds")):
+        RelaxedSupernet(supernet).network(structure.paths(directions.largest(), {0: (0, 1, 2, 3)}))
