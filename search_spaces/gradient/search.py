@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
+from search_spaces.gradient.cost_term import CostTerm
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Bilevel, Method, Relaxation
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
@@ -43,6 +44,7 @@ class GradientSearch:
         settings: the recipe.
         images: (N, C, H, W) float32, normalised; or tokens (N, T) where the networks take whole numbers.
         labels: (N,) whole numbers; for tokens (N, T), the token that follows each.
+        term: what the logits pay for a cost of the device; by default nothing.
         device: where to search.
 
     Attributes:
@@ -64,10 +66,12 @@ class GradientSearch:
         images: NDArray[np.generic] | Tensor,
         labels: NDArray[np.integer[Any]] | Tensor,
         *,
+        term: CostTerm | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.space, self.method, self.settings, self.device = space, method, settings, torch.device(device)
         self.structure = Structure(space)
+        self.term = term
         method.check(self.structure)
         self.data = TrainingData(space, settings, images, labels, device)
         order = np.random.default_rng([settings.seed]).permutation(len(self.data.images))
@@ -103,8 +107,8 @@ class GradientSearch:
         return collapsed or self.rounds >= self.settings.rounds
 
     def derive(self) -> Genotype:
-        """The (d,) genotype that the logits stand for now."""
-        return self.logits.derive()
+        """The (d,) genotype that the logits stand for now; with a budget, the most probable one within it."""
+        return self.logits.derive() if self.term is None else self.term.derive(self.logits)
 
     def round(self, on_step: OnStep | None = None) -> dict[str, float]:
         """Advance one round; one that meets a loss that is not finite is done once again with other draws.
@@ -113,7 +117,8 @@ class GradientSearch:
             `loss` and `accuracy` of the relaxed networks on the weights' samples; behind the warm-up
             `validation_loss`, `validation_accuracy` and `gap` (validation loss less training loss) on the logits';
             `entropy/NAME` of each decision in nats and `entropy`, their mean as a share of the largest possible;
-            `skip_share` of the derived network; `learning_rate` of the last step; `seconds`.
+            `skip_share` of the derived network; `learning_rate` of the last step; `seconds`; with a term what
+            `CostTerm.metrics` says.
 
         Raises:
             TrainingError: the loss is not finite in the second attempt either; the state is that before the round.
@@ -123,14 +128,14 @@ class GradientSearch:
             raise ValueError(f"this search is finished after {self.rounds} of {self.settings.rounds} rounds")
         start, before = time.perf_counter(), self._state()
         kept = {name: value.detach().clone() for name, value in before.items()}
-        baseline = self._baseline
+        numbers = (self._baseline, self._multiplier)
         for attempt in range(2):
             try:
                 metrics = self._advance(np.random.default_rng([self.settings.seed, self.rounds, attempt]), on_step)
                 break
             except TrainingError:
                 self._restore(kept)
-                self._baseline = baseline
+                self._baseline, self._multiplier = numbers
                 if attempt:
                     raise
         self.rounds += 1
@@ -145,6 +150,8 @@ class GradientSearch:
             "entropy": float(np.mean(free)) if free else 0.0,
             "seconds": time.perf_counter() - start,
         }
+        if self.term is not None:
+            metrics |= self.term.metrics(self.logits)
         return metrics | {f"entropy/{name}": value for name, value in entropies.items()}
 
     def save(self, path: Path) -> None:
@@ -158,17 +165,19 @@ class GradientSearch:
             CheckpointError: no sound checkpoint, or one of another search; nothing is changed then.
         """
         notes, own = read_notes(path), self._notes()
-        for key in ("space", "settings", "method", "search", "samples"):
+        for key in ("space", "settings", "method", "search", "cost", "samples"):
             if notes.get(key) != own[key]:
                 raise CheckpointError(
                     f"checkpoint {path} belongs to another search: its {key} is {notes.get(key)!r}, here it is "
                     f"{own[key]!r}"
                 )
-        rounds, baseline = notes.get("rounds"), notes.get("baseline")
+        rounds, baseline, multiplier = notes.get("rounds"), notes.get("baseline"), notes.get("multiplier")
         if type(rounds) is not int or not 0 <= rounds <= self.settings.rounds:
             raise CheckpointError(f"checkpoint {path} has round {rounds!r} of {self.settings.rounds}")
-        if baseline is not None and not isinstance(baseline, float):
-            raise CheckpointError(f"checkpoint {path} has the baseline {baseline!r}, which is no number")
+        for name, number in (("baseline", baseline or 0.0), ("multiplier", multiplier)):
+            if not isinstance(number, float) or not math.isfinite(number):
+                raise CheckpointError(f"checkpoint {path} has the {name} {number!r}, which is no number")
+        assert multiplier is not None
         required = {f"{kind}/{name}": tuple(value.shape) for kind, name, value, _, _ in self._tensors()}
         optional = {
             f"{kind} optimiser/{name}/{key}": () if key == "step" else tuple(value.shape)
@@ -177,7 +186,16 @@ class GradientSearch:
         }
         tensors = load_checkpoint(path, required, optional).tensors
         self._restore(tensors)
-        self.rounds, self._baseline = rounds, baseline
+        self.rounds, self._baseline, self._multiplier = rounds, baseline, float(multiplier)
+
+    @property
+    def _multiplier(self) -> float:
+        return 0.0 if self.term is None else self.term.multiplier
+
+    @_multiplier.setter
+    def _multiplier(self, value: float) -> None:
+        if self.term is not None:
+            self.term.multiplier = value
 
     def _tensors(self) -> Iterator[tuple[str, str, nn.Parameter, torch.optim.Optimizer, tuple[str, ...]]]:
         """All that is learned: its kind, name and tensor, what moves it and what that keeps of it."""
@@ -214,7 +232,9 @@ class GradientSearch:
             "search": self.settings.model_dump(mode="json"),
             "samples": list(self.data.images.shape),
             "rounds": self.rounds,
+            "cost": None if self.term is None else self.term.notes(),
             "baseline": self._baseline,
+            "multiplier": self._multiplier,
         }
 
     def _advance(self, rng: np.random.Generator, on_step: OnStep | None) -> dict[str, float]:
@@ -275,7 +295,8 @@ class GradientSearch:
             relaxation = relax()
             loss, found[1] = self._loss(validation, relaxation)
             found[0] = loss.item()
-            return loss + self._score(relaxation, found[0])
+            loss = loss + self._score(relaxation, found[0])
+            return loss if self.term is None else self.term(loss, self.logits)
 
         logits = self.logits.values
         problem = Bilevel(lambda: self._loss(training, relax())[0], validation_loss, self.weights, logits, rate)
@@ -286,6 +307,8 @@ class GradientSearch:
             value.grad = gradient
         self.logits_optimiser.step()
         self.method.settle(before, self.logits, relax())
+        if self.term is not None:
+            self.term.update(self.logits)
         share = 0.0 if self._baseline is None else BASELINE_MEMORY
         self._baseline = share * (self._baseline or 0.0) + (1 - share) * found[0]
         return found[0], int(found[1])
