@@ -48,7 +48,8 @@ def ranked(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Scores (n,) of the subnets before training and after it, and the processor seconds of the training."""
     trainer = SupernetTrainer(space, settings, data["train_images"], data["train_labels"])
-    calibration = [data["train_images"][:512]]
+    chosen = np.random.default_rng(settings.seed).choice(len(data["train_images"]), 512, replace=False)
+    calibration = [data["train_images"][torch.from_numpy(chosen)]]
 
     def scores() -> NDArray[np.float64]:
         found = evaluate(trainer.supernet, rows, calibration, data["test_images"], data["test_labels"])

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 from string import digits
+from typing import Literal
 
 import numpy as np
 
 from search_spaces.covering import activate
 from search_spaces.space import Genotype, Population, SearchSpace
+
+Sampling = Literal["sandwich", "uniform", "fair"]
 
 
 class PhaseNetworks:
@@ -42,12 +45,25 @@ class PhaseNetworks:
             return self.space.smallest()
         return self.space.extreme(largest=False, held=self.held)
 
-    def sandwich(self, random: int, rng: np.random.Generator) -> Population:
-        """The networks of a step: the largest, the smallest and random ones; only the largest if nothing is elastic."""
+    def draw(self, sampling: Sampling, random: int, rng: np.random.Generator) -> Population:
+        """The networks of a step, (n, d); only the largest if nothing is elastic.
+
+        Args:
+            sampling: `sandwich`: the largest, the smallest and random ones; `uniform`: random ones; `fair`: as many as
+                the decision with most options has, so that each of its options is in one of them, and each option of
+                the others in as many as its siblings or in one more.
+            random: how many are random, unless it is fair.
+            rng: where the randomness comes from.
+        """
         largest = self.space.largest()[None]
         if (self.held >= 0).all():
             return largest
-        return np.concatenate([largest, self.smallest[None], self.space.sample(random, rng, held=self.held)])
+        if sampling == "fair":
+            rounds = np.arange(int(self.space.cardinalities.max()))[:, None]
+            levels = rounds + rng.integers(0, self.space.cardinalities)
+            return self.restrict((rng.permuted(levels, axis=0) % self.space.cardinalities).astype(np.int16))
+        drawn = self.space.sample(random, rng, held=self.held)
+        return drawn if sampling == "uniform" else np.concatenate([largest, self.smallest[None], drawn])
 
     def restrict(self, population: Population) -> Population:
         """An (n, d) population with the decisions that are not elastic at the options they are held at."""

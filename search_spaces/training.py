@@ -2,8 +2,9 @@
 
 Each step trains the largest network on the labels, then the smallest and a few random ones on what the largest
 predicts, and takes one optimiser step along the mean of all gradients (Yu and Huang, arXiv 1903.05134; Yu et al.,
-BigNAS, arXiv 2003.11142). Everything random in epoch e comes from `default_rng([seed, e])`, so a training that is
-resumed after any epoch ends with the same bits as one that was never interrupted (on a CPU, on as many threads).
+BigNAS, arXiv 2003.11142), or it trains random ones on the labels alone (`sampling`). Everything random in epoch e
+comes from `default_rng([seed, e])`, so a training that is resumed after any epoch ends with the same bits as one that
+was never interrupted (on a CPU, on as many threads).
 """
 
 import math
@@ -92,8 +93,8 @@ class SupernetTrainer:
         """Train one epoch.
 
         Returns:
-            `loss` (mean over steps and networks), `accuracy` (of the largest network, on augmented training
-            batches), `learning_rate` (of the last step), `seconds` and `images_per_s`.
+            `loss` (mean over steps and networks), `accuracy` (of the first network of each step, the largest in a
+            sandwich, on augmented training batches), `learning_rate` (of the last step), `seconds` and `images_per_s`.
 
         Raises:
             TrainingError: the loss is not finite; the weights are those after the step before.
@@ -111,7 +112,7 @@ class SupernetTrainer:
             rate = self._learning_rate(phase, done * self.steps + step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            loss, right = self._step(x, y, self._sandwich(index, rng))
+            loss, right = self._step(x, y, self._networks(index, rng))
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in step {step + 1} of epoch {self.epoch + 1} at learning rate {rate:.3g}: "
@@ -183,12 +184,13 @@ class SupernetTrainer:
             "scaler": self.scaler.state_dict(),
         }
 
-    def _sandwich(self, phase: int, rng: np.random.Generator) -> Population:
-        """The networks of a step, the largest first."""
+    def _networks(self, phase: int, rng: np.random.Generator) -> Population:
+        """The networks of a step; in a sandwich the largest comes first."""
         if self.genotype is not None:
             return self.genotype[None]
         random = self.settings.schedule[phase].random_subnets
-        return self.phases[phase].sandwich(self.settings.random_subnets if random is None else random, rng)
+        random = self.settings.random_subnets if random is None else random
+        return self.phases[phase].draw(self.settings.sampling, random, rng)
 
     def _step(self, x: Tensor, y: Tensor, genotypes: Population) -> tuple[float, int]:
         """One optimiser step along the mean gradient; returns the mean loss and how many the first got right."""
@@ -197,16 +199,18 @@ class SupernetTrainer:
         y = y.flatten()
         teacher: Tensor | None = None
         total, correct = 0.0, 0
-        for genotype in genotypes:
+        for place, genotype in enumerate(genotypes):
             with torch.autocast(self.device.type, getattr(torch, settings.precision), settings.precision != "float32"):
                 logits = self.supernet(x, genotype)
             logits = logits.flatten(0, -2).float()  # (B, classes); (B * T, vocabulary) for tokens
             if teacher is None:
                 loss = functional.cross_entropy(logits, y, label_smoothing=settings.label_smoothing)
-                teacher = torch.softmax(logits.detach() / settings.temperature, -1)
-                correct = int((logits.detach().argmax(-1) == y).sum())
             else:
                 loss = self._distilled(logits, y, teacher)
+            if place == 0:
+                correct = int((logits.detach().argmax(-1) == y).sum())
+                if settings.sampling == "sandwich":
+                    teacher = torch.softmax(logits.detach() / settings.temperature, -1)
             value = loss.item()
             if not math.isfinite(value):
                 return value, correct

@@ -54,7 +54,12 @@ class TrainingSettings(SupernetSettings):
         momentum: of `sgd`, and beta 1 of `adamw`.
         weight_decay: of weights only, never of biases and normalisation.
         label_smoothing: share of the target spread over all classes.
-        random_subnets: networks drawn for each step beside the largest and the smallest (the sandwich rule).
+        sampling: which networks a step trains. `sandwich`: the largest, the smallest and random ones, which learn from
+            the largest (Yu and Huang, arXiv 1903.05134). Where decisions are about operators and not about sizes, the
+            largest means little: `uniform` draws random ones only (Guo et al., arXiv 1904.00420), `fair` draws as many
+            as the decision with most options has, so that all options are trained as often (Chu et al., FairNAS, arXiv
+            1907.01845), and all of them learn from the labels.
+        random_subnets: random networks of each step; `fair` does not ask.
         distillation: share of the largest network's predictions in the targets of the other networks.
         temperature: by which logits are divided before they are distilled.
         precision: of what networks compute in training (autocast); weights and optimiser are float32 always.
@@ -75,6 +80,7 @@ class TrainingSettings(SupernetSettings):
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_epochs: float = Field(default=2.0, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    sampling: Literal["sandwich", "uniform", "fair"] = "sandwich"
     random_subnets: int = Field(default=2, ge=0, le=64)
     distillation: Share = 1.0
     temperature: Positive = 1.0
@@ -107,6 +113,8 @@ class TrainingSettings(SupernetSettings):
                 raise ValueError(f"epochs is {self.epochs} and the phases have {total}; leave epochs out or correct it")
             object.__setattr__(self, "epochs", total)
         for index, phase in enumerate(self.schedule):
+            if self.sampling == "uniform" and (phase.random_subnets or self.random_subnets) < 1:
+                raise ValueError("random_subnets must be at least 1 where sampling is 'uniform', got 0")
             if self.warmup_epochs >= phase.epochs:
                 where = f"the epochs of phases[{index}]" if self.phases else "epochs"
                 raise ValueError(f"warmup_epochs must be less than {where} ({phase.epochs}), got {self.warmup_epochs}")

@@ -113,7 +113,7 @@ def test_channels_of_trained_networks_stay_theirs(small_space: MobileNetV3) -> N
     for elastic, newer in ((["kernel*", "depth*"], True), (["expand*", "depth1"], False)):
         supernet = shaken(space)
         phase = PhaseNetworks(space, elastic)
-        drawn = phase.sandwich(12, np.random.default_rng(0))
+        drawn = phase.draw("sandwich", 12, np.random.default_rng(0))
         x = inputs(space, space.largest())
         with torch.no_grad():
             before = [supernet(x, genotype) for genotype in drawn]

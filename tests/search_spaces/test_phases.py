@@ -12,6 +12,7 @@ from search_spaces.decision import Condition, Decision
 from search_spaces.graph import Graph
 from search_spaces.layers import conv_norm, global_pool, linear
 from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.nasbench201 import NasBench201
 from search_spaces.phases import PhaseNetworks, largest_options
 from search_spaces.registry import SPACES
 from search_spaces.space import Pick, SearchSpace
@@ -74,7 +75,7 @@ def test_decisions_that_are_not_elastic_stay_at_their_largest(small_space: Mobil
     largest = small_space.choices(small_space.largest())
     for elastic in (["kernel*"], ["depth*"], ["kernel[01]", "depth1"], ["expand*", "depth*"], ["resolution"]):
         phase = PhaseNetworks(small_space, elastic)
-        drawn = phase.sandwich(300, np.random.default_rng(0))
+        drawn = phase.draw("sandwich", 300, np.random.default_rng(0))
         assert np.array_equal(drawn, small_space.canonical(drawn))
         seen = [small_space.choices(row) for row in drawn]
         kinds = {pattern.rstrip("*[]01") for pattern in elastic}
@@ -96,14 +97,14 @@ def test_smallest_of_a_phase(small_space: MobileNetV3) -> None:
     assert np.array_equal(PhaseNetworks(small_space, ["*"]).smallest, small_space.smallest())
     nothing = PhaseNetworks(small_space, [])
     assert np.array_equal(nothing.smallest, small_space.largest())
-    assert np.array_equal(nothing.sandwich(5, np.random.default_rng(0)), small_space.largest()[None])
+    assert np.array_equal(nothing.draw("sandwich", 5, np.random.default_rng(0)), small_space.largest()[None])
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3", "resnet50", "vision_transformer", "transformer_lm", "nasbench201"])
 def test_everything_elastic_is_the_plain_sandwich(name: str) -> None:
     """The same networks from the same randomness as without phases."""
     space = SPACES[name]()
-    drawn = PhaseNetworks(space, ["*"]).sandwich(4, np.random.default_rng(3))
+    drawn = PhaseNetworks(space, ["*"]).draw("sandwich", 4, np.random.default_rng(3))
     plain = [space.largest()[None], space.smallest()[None], space.sample(4, np.random.default_rng(3))]
     assert np.array_equal(drawn, np.concatenate(plain))
 
@@ -115,7 +116,7 @@ def test_decisions_that_the_largest_network_lacks_have_a_largest_option() -> Non
     assert largest_options(space).tolist() == [1, 1, 1, 1]
     phase = PhaseNetworks(space, ["kind"])
     assert space.choices(phase.smallest) == {"kind": "pool", "pool": 4, "after": "wide", "width": 16}
-    kinds = {str(space.choices(row)) for row in phase.sandwich(20, np.random.default_rng(0))}
+    kinds = {str(space.choices(row)) for row in phase.draw("sandwich", 20, np.random.default_rng(0))}
     assert len(kinds) == 2
 
 
@@ -212,3 +213,19 @@ def test_patterns_and_single_networks_are_refused(
         SupernetTrainer(small_space, settings, *data)
     with pytest.raises(ValueError, match="phases are for the supernet"):
         SupernetTrainer(small_space, TrainingSettings(**SHRINKING), *data, genotype=small_space.smallest())
+
+
+def test_fair_steps_train_all_options_as_often() -> None:
+    """Each option of the widest decision is in one network of a step, and without a sandwich no network is special."""
+    space = NasBench201(resolution=8, widths=(4, 8), cells=1)
+    networks, rng = PhaseNetworks(space, ["*"]), np.random.default_rng(0)
+    steps = [networks.draw("fair", 0, rng) for _ in range(20)]
+    assert all((np.sort(rows, axis=0) == np.arange(5)[:, None]).all() for rows in steps)
+    assert len({row.tobytes() for rows in steps for row in rows}) > 90
+    held = PhaseNetworks(space, ["edge1*"])
+    for sampling in ("fair", "uniform"):
+        rows = held.draw(sampling, 40, rng)
+        assert (rows[:, 1:] == space.largest()[1:]).all()
+        assert set(rows[:, 0]) == set(range(5))
+    with pytest.raises(ValueError, match="random_subnets must be at least 1 where sampling is 'uniform'"):
+        TrainingSettings(sampling="uniform", random_subnets=0)
