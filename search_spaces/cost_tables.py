@@ -64,23 +64,28 @@ class Tables:
             _Table(columns, entries, self._beside(extended, columns, len(entries)))
             for columns, entries in self._merged(tables)
         ]
+        # All places are found by one product: the keys of every table, each moved behind the entries before it.
+        self._strides = np.zeros((len(self._sizes), len(self._tables)))
+        for number, table in enumerate(self._tables):
+            rest = np.append(self._sizes[table.columns][1:], 1)
+            self._strides[table.columns, number] = np.cumprod(rest[::-1])[::-1]
+        self._entries = np.concatenate([[], *[table.entries for table in self._tables]])
+        self._offsets = np.cumsum([0, *[len(table.entries) for table in self._tables]])[:-1]
+        self._seldom = np.flatnonzero(np.minimum.reduceat(self._counts, self._starts) == 0)
 
     def costs(self, extended: Extended) -> NDArray[np.float64]:
-        """The metric of each row, (n,); NaN where no graph has shown a part of it.
-
-        `extended` is (n, d + f) and quickest in Fortran order.
-        """
+        """The metric of each row (n, d + f), (n,); NaN where no graph has shown a part of it."""
         found = np.zeros(len(extended))
-        shown = np.ones(len(extended), np.bool_)
-        for column in np.flatnonzero(np.minimum.reduceat(self._counts, self._starts) == 0):
-            shown &= self._counts.take(extended[:, column] + self._starts[column]) > 0
+        shown = (self._counts.take(extended[:, self._seldom] + self._starts[self._seldom]) > 0).all(axis=1)
         for start in range(0, len(extended), CHUNK):
             part = slice(start, start + CHUNK)
-            irrelevant = ~self._values_of_facts(extended[part])
-            for table in self._tables:
-                place = keys(extended[part], table.columns, self._sizes)
-                (np.add if self._additive else np.maximum)(found[part], table.entries.take(place), out=found[part])
-                if len(self._facts):
+            # Whole numbers below 2^53, for which BLAS is exact and integer products are slow.
+            places = (extended[part].astype(np.float64) @ self._strides).astype(np.intp)
+            shares = self._entries.take(places + self._offsets)
+            found[part] = shares.sum(axis=1) if self._additive else shares.max(axis=1, initial=0.0)
+            if len(self._facts):
+                irrelevant = ~self._values_of_facts(extended[part])
+                for table, place in zip(self._tables, places.T, strict=True):
                     shown[part] &= (table.beside.take(place, axis=0) | irrelevant).all(axis=1)
         found[~shown] = np.nan
         return found

@@ -87,7 +87,7 @@ class PopulationCosts:
             self.compile(metrics, canonical)
         if not self._has(metrics):
             return self.assemble(canonical, metrics)
-        extended = np.asfortranarray(extend(self.space, canonical))
+        extended = extend(self.space, canonical)
         found = self._look_up(extended, metrics)
         lacking = np.flatnonzero(np.isnan(found).any(axis=0))
         if lacking.size:
