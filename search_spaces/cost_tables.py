@@ -76,7 +76,8 @@ class Tables:
     def costs(self, extended: Extended) -> NDArray[np.float64]:
         """The metric of each row (n, d + f), (n,); NaN where no graph has shown a part of it."""
         found = np.zeros(len(extended))
-        shown = (self._counts.take(extended[:, self._seldom] + self._starts[self._seldom]) > 0).all(axis=1)
+        seldom = self._counts.take(extended[:, self._seldom] + self._starts[self._seldom])
+        shown: NDArray[np.bool_] = np.all(seldom > 0, axis=1)
         for start in range(0, len(extended), CHUNK):
             part = slice(start, start + CHUNK)
             # Whole numbers below 2^53, for which BLAS is exact and integer products are slow.
