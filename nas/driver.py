@@ -84,8 +84,9 @@ class Driver:
         devices = self._timed_devices()
         cpus = max(self._spec.execution.workers, os.cpu_count() or 1)
         with local_cluster(cpus, list(devices)):
+            fingerprints = self._fingerprints(devices)
             weights = self._weights()
-            self._search(weights, devices)
+            self._search(weights, devices, fingerprints)
 
     def _timed_devices(self) -> dict[str, dict[str, Any]]:
         """The devices that some objective asks for."""
@@ -98,7 +99,12 @@ class Driver:
             return None
         return trained_weights(self._store, self._lease, self._problem, self._folder, self._progress)
 
-    def _search(self, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]) -> None:
+    def _search(
+        self,
+        weights: SupernetWeights | None,
+        devices: Mapping[str, dict[str, Any]],
+        fingerprints: Mapping[str, str],
+    ) -> None:
         spec, problem = self._spec, self._problem
         data = None
         if problem.dataset is not None and spec.supernet is not None:
@@ -121,19 +127,26 @@ class Driver:
                 objectives=spec.objectives,
                 evaluator=evaluator,
                 pace=Pace(spec.budget.evaluations, spec.execution.batch, spec.execution.in_flight),
-                fingerprints=self._fingerprints(devices),
+                fingerprints=fingerprints,
                 on_result=lambda count: self._progress.searching(count, spec.budget.evaluations),
             ).run()
         finally:
             evaluator.close()
 
     def _fingerprints(self, devices: Mapping[str, dict[str, Any]]) -> dict[str, str]:
-        """Fingerprint of each metric's device, as seen from where the device is."""
+        """Fingerprint of each metric's device, as seen from where the device is.
+
+        Raises:
+            JobFailed: a device does not answer.
+        """
         describe = ray.remote(describe_device)
         fingerprints = {}
         for name, section in devices.items():
             task = describe.options(num_cpus=0, resources={device_resource(name): 1})
-            fingerprint, description = ray.get(task.remote({"name": name, **section}))
+            try:
+                fingerprint, description = ray.get(task.remote({"name": name, **section}))
+            except ray.exceptions.RayTaskError as error:
+                raise JobFailed(str(error.cause)) from error
             self._store.add_device(Device(fingerprint, name, dict(description)))
             fingerprints[f"latency_ms@{name}"] = fingerprint
         return fingerprints

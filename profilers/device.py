@@ -2,11 +2,28 @@
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 Fact = str | int | float | bool
 """One fact of a device's description."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def name_problems(name: object) -> list[str]:
+    """Say what is wrong with the name of a device; nothing if it is good."""
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return []
+    return [f"name must be 1 to 64 letters, digits, '_', '.' or '-', a letter or digit first (got {name!r})"]
+
+
+def fingerprint_of(description: Mapping[str, Fact]) -> str:
+    """SHA-256 of the canonical JSON of a description, as 64 hex digits."""
+    text = json.dumps(dict(description), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Device(ABC):
@@ -17,10 +34,12 @@ class Device(ABC):
 
     Attributes:
         kind: key of the device's class in `registry.DEVICES`.
+        paths: fields that name files; in a job file they are relative to it.
         name: what a job calls the device; part of metric names such as `latency_ms@cpu`.
     """
 
     kind: ClassVar[str]
+    paths: ClassVar[tuple[str, ...]] = ()
     name: str
 
     @property
@@ -36,5 +55,4 @@ class Device(ABC):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON of the description, as 64 hex digits."""
-        text = json.dumps(self.description, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return fingerprint_of(self.description)

@@ -5,12 +5,27 @@ ValueError
 └── ModelRefused       the model may not be run: malformed, too large, or not self-contained
 RuntimeError
 └── ProfilingFailed    the model was tried and did not come to a measurement; `reason` says why
+    └── DeviceLost     the device is not there any more, so the next model would not fare better
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-Reason = Literal["load", "run", "memory", "cpu_time", "wall_clock", "queue", "crash", "start", "protocol"]
+Reason = Literal[
+    "load",
+    "run",
+    "memory",
+    "cpu_time",
+    "wall_clock",
+    "queue",
+    "crash",
+    "start",
+    "protocol",
+    "cancelled",
+    "lost",
+    "denied",
+    "changed",
+]
 """Why a measurement failed:
 
 load        ONNX Runtime could not make a session of the model
@@ -22,6 +37,10 @@ queue       the device stayed busy for longer than one is willing to wait
 crash       the process that ran the model died
 start       the process that runs models did not start, or died before it saw the model
 protocol    the process that ran the model answered nonsense
+cancelled   somebody asked for an end of the measurement
+lost        the device could not be reached for longer than one is willing to wait
+denied      the device does not know the token, or is not the one that its certificate should name
+changed     the device is not the one that it was for the models before
 """
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -45,3 +64,11 @@ class ProfilingFailed(RuntimeError):
     def __init__(self, message: str, reason: Reason) -> None:
         self.reason: Reason = reason
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Reason]]:
+        """Let it travel between processes with its reason."""
+        return type(self), (str(self), self.reason)
+
+
+class DeviceLost(ProfilingFailed):
+    """The device cannot be reached or is not the one that it was; the reason is lost, denied or changed."""

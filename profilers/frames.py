@@ -16,6 +16,7 @@ from dataclasses import dataclass
 MAX_HEADER_BYTES = 1 << 20
 
 _LENGTHS = struct.Struct(">IQ")
+LENGTHS_BYTES = _LENGTHS.size
 _CHUNK_BYTES = 1 << 20
 
 
@@ -52,8 +53,7 @@ def send(fd: int, header: Mapping[str, object], payload: bytes = b"", deadline: 
         FrameClosedError: nobody reads.
         FrameTimeoutError: the deadline has passed.
     """
-    text = json.dumps(header).encode()
-    for part in (_LENGTHS.pack(len(text), len(payload)) + text, payload):
+    for part in (pack(header, len(payload)), payload):
         view = memoryview(part)
         while view:
             _wait(fd, select.POLLOUT, deadline)
@@ -78,19 +78,47 @@ def receive(fd: int, max_payload_bytes: int, deadline: float | None = None) -> F
         FrameTimeoutError: the deadline has passed.
         FrameError: a header that is no JSON object, or a length over the limit.
     """
-    header_bytes, payload_bytes = _LENGTHS.unpack(_read(fd, _LENGTHS.size, deadline))
-    if header_bytes > MAX_HEADER_BYTES or payload_bytes > max_payload_bytes:
+    header_bytes, payload_bytes = unpack_lengths(_read(fd, LENGTHS_BYTES, deadline), max_payload_bytes)
+    header = unpack_header(_read(fd, header_bytes, deadline))
+    return Frame(header, bytes(_read(fd, payload_bytes, deadline)))
+
+
+def pack(header: Mapping[str, object], payload_bytes: int) -> bytes:
+    """Write all of a frame that comes before its payload."""
+    text = json.dumps(header).encode()
+    return _LENGTHS.pack(len(text), payload_bytes) + text
+
+
+def unpack_lengths(
+    start: bytes | bytearray, max_payload_bytes: int, max_header_bytes: int = MAX_HEADER_BYTES
+) -> tuple[int, int]:
+    """Read the lengths of header and payload from the first `LENGTHS_BYTES` bytes of a frame.
+
+    Raises:
+        FrameError: one of them is over its limit.
+    """
+    header_bytes, payload_bytes = _LENGTHS.unpack(start)
+    if header_bytes > max_header_bytes or payload_bytes > max_payload_bytes:
         raise FrameError(
             f"a frame of {header_bytes:,} + {payload_bytes:,} bytes; "
-            f"allowed are {MAX_HEADER_BYTES:,} + {max_payload_bytes:,}"
+            f"allowed are {max_header_bytes:,} + {max_payload_bytes:,}"
         )
+    return header_bytes, payload_bytes
+
+
+def unpack_header(text: bytes | bytearray) -> dict[str, object]:
+    """Read the header of a frame.
+
+    Raises:
+        FrameError: it is no JSON object.
+    """
     try:
-        header = json.loads(_read(fd, header_bytes, deadline))
+        header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FrameError(f"the header is not JSON: {error}") from None
     if not isinstance(header, dict):
         raise FrameError(f"the header must be a JSON object (got {type(header).__name__})")
-    return Frame(header, bytes(_read(fd, payload_bytes, deadline)))
+    return header
 
 
 def _read(fd: int, count: int, deadline: float | None) -> bytearray:

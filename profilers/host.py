@@ -3,14 +3,13 @@
 import functools
 import os
 import platform
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import onnxruntime as ort
 
-from profilers.device import Device, Fact
+from profilers.device import Device, Fact, name_problems
 from profilers.errors import DeviceRefused
 
 PRECISIONS = ("fp32",)
@@ -27,8 +26,6 @@ PROVIDERS = {"CPUExecutionProvider": "host-cpu"}
 """Execution providers that are known to run a model where they say, and what their timings share."""
 
 MAX_BATCH = 65_536
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @functools.cache
@@ -116,11 +113,7 @@ class HostDevice(Device):
 
 def _problems(device: HostDevice) -> list[str]:
     """List everything that is wrong with a device's fields."""
-    problems = []
-    if not _NAME.fullmatch(_text(device.name)):
-        problems.append(
-            f"name must be 1 to 64 letters, digits, '_', '.' or '-', a letter or digit first (got {device.name!r})"
-        )
+    problems = name_problems(device.name)
     cores = usable_cores()
     if not _is_count(device.threads, cores):
         problems.append(f"threads must be between 1 and {cores}, the cores of this host (got {device.threads!r})")

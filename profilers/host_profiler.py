@@ -7,15 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
+from profilers.answer import read_answer
+from profilers.cancellation import Cancellation, cancelled
 from profilers.device import Device
 from profilers.device_lock import lock_path, run_directory
-from profilers.errors import REASONS, DeviceRefused, ModelRefused, ProfilingFailed, Reason
+from profilers.errors import DeviceRefused, ProfilingFailed
 from profilers.frames import Frame
 from profilers.host import HostDevice
 from profilers.limits import Limits
-from profilers.measurement import Measurement, summarise
+from profilers.measurement import Measurement
 from profilers.model_check import check_size
 from profilers.timing import TimingRule
 from profilers.worker_process import WorkerProcess
@@ -50,7 +50,12 @@ class HostProfiler:
         return worker.pid if worker else None
 
     def profile(
-        self, model_bytes: bytes, device: Device, *, dimensions: Mapping[str, int] | None = None
+        self,
+        model_bytes: bytes,
+        device: Device,
+        *,
+        dimensions: Mapping[str, int] | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Measurement:
         """Measure how long a model takes on the host CPU; see `profiler.Profiler.profile`."""
         if not isinstance(device, HostDevice):
@@ -71,8 +76,8 @@ class HostProfiler:
             "dimensions": dict(dimensions or {}),
         }
         with self._one_at_a_time:
-            answer = self._ask(request, model_bytes)
-        return self._read(answer, device)
+            answer = self._ask(request, model_bytes, cancellation or Cancellation())
+        return read_answer(answer, device.name, device.fingerprint, self._rule)
 
     def close(self) -> None:
         """End the worker."""
@@ -93,33 +98,38 @@ class HostProfiler:
     ) -> None:
         self.close()
 
-    def _ask(self, request: Mapping[str, object], model_bytes: bytes) -> Frame:
+    def _ask(self, request: Mapping[str, object], model_bytes: bytes, cancellation: Cancellation) -> Frame:
         """Give the model to the worker; a worker whose model failed is not used again."""
         if self._closed:
             raise ValueError("the profiler is closed; open a new one")
         try:
-            worker = self._begin(request, model_bytes)
-            answer = worker.finish(self._limits, 8 * self._rule.max_runs)
-        except BaseException:
+            worker = self._begin(request, model_bytes, cancellation)
+            with cancellation.calls(worker.interrupt):
+                answer = worker.finish(self._limits, 8 * self._rule.max_runs)
+        except BaseException as error:
             self._drop()
+            if isinstance(error, ProfilingFailed) and cancellation.cancelled:
+                raise cancelled() from None
             raise
         if answer.header.get("event") not in ("measured", "refused"):
             self._drop()
         return answer
 
-    def _begin(self, request: Mapping[str, object], model_bytes: bytes) -> WorkerProcess:
+    def _begin(self, request: Mapping[str, object], model_bytes: bytes, cancellation: Cancellation) -> WorkerProcess:
         """Start the model on the worker, or on a fresh one when that one died while it was idle."""
         if self._worker is not None:
             try:
-                self._worker.begin(request, model_bytes, self._limits)
+                with cancellation.calls(self._worker.interrupt):
+                    self._worker.begin(request, model_bytes, self._limits)
             except ProfilingFailed as error:
-                if error.reason != "start":
+                if error.reason != "start" or cancellation.cancelled:
                     raise
                 self._drop()
             else:
                 return self._worker
         self._worker = WorkerProcess()
-        self._worker.begin(request, model_bytes, self._limits)
+        with cancellation.calls(self._worker.interrupt):
+            self._worker.begin(request, model_bytes, self._limits)
         return self._worker
 
     def _drop(self) -> None:
@@ -127,40 +137,3 @@ class HostProfiler:
         worker, self._worker = self._worker, None
         if worker:
             worker.kill()
-
-    def _read(self, answer: Frame, device: HostDevice) -> Measurement:
-        """Make the answer a measurement, or raise what it says. Nothing in it is taken on trust."""
-        header = answer.header
-        event = header.get("event")
-        message = str(header.get("message"))[:2000]
-        if event == "refused":
-            raise ModelRefused(message)
-        if event == "failed":
-            raise ProfilingFailed(message, _reason(header.get("reason")))
-        try:
-            peak = header["peak_memory_bytes"]
-            return summarise(
-                np.frombuffer(answer.payload, dtype="<f8"),
-                device=device.name,
-                fingerprint=device.fingerprint,
-                tolerance=self._rule.tolerance,
-                settled=header["settled"] is True,
-                warmup_runs=int(_number(header["warmup_runs"])),
-                session_ms=_number(header["session_ms"]),
-                queued_ms=_number(header["queued_ms"]),
-                peak_memory_bytes=None if peak is None else int(_number(peak)),
-            )
-        except (KeyError, ValueError) as error:
-            raise ProfilingFailed(f"the process that ran the model answered nonsense: {error}", "protocol") from None
-
-
-def _reason(given: object) -> Reason:
-    """Read the reason of a failure."""
-    return next((reason for reason in REASONS if reason == given), "protocol")
-
-
-def _number(value: object) -> float:
-    """Read a number that counts or measures something."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
-        raise ValueError(f"a number is expected (got {value!r:.80})")
-    return float(value)

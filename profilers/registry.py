@@ -1,7 +1,7 @@
 """The kinds of devices, and what measures them."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
 
 from profilers.device import Device
 from profilers.errors import DeviceRefused
@@ -9,12 +9,20 @@ from profilers.host import HostDevice
 from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
 from profilers.profiler import Profiler
+from profilers.remote import RemoteDevice
+from profilers.remote_profiler import RemoteProfiler
 from profilers.timing import TimingRule
 
-DEVICES: dict[str, type[HostDevice]] = {HostDevice.kind: HostDevice}
+DEVICES: dict[str, type[HostDevice] | type[RemoteDevice]] = {
+    HostDevice.kind: HostDevice,
+    RemoteDevice.kind: RemoteDevice,
+}
 """Device kind -> the frozen dataclass whose fields are the keys of a job file's section."""
 
-PROFILERS: dict[str, type[HostProfiler]] = {HostDevice.kind: HostProfiler}
+PROFILERS: dict[str, Callable[[TimingRule | None, Limits | None], Profiler]] = {
+    HostDevice.kind: HostProfiler,
+    RemoteDevice.kind: RemoteProfiler,
+}
 """Device kind -> what measures devices of this kind."""
 
 
@@ -35,12 +43,14 @@ def make_device(section: Mapping[str, object], where: str = "device") -> Device:
     device = DEVICES[kind]
     known = [field.name for field in fields(device)]
     problems = [f"unknown key {key!r}; known: kind, {', '.join(known)}" for key in given if key not in known]
+    missing = [field.name for field in fields(device) if field.default is MISSING and field.name not in given]
+    problems += [f"{key} is missing, and there is no default" for key in missing]
     values = {key: value for key, value in given.items() if key in known}
     try:
-        made = device(**values)  # type: ignore[arg-type]  # the class checks every field itself
+        made = None if missing else device(**values)  # type: ignore[arg-type]  # the class checks every field itself
     except DeviceRefused as error:
         problems.extend(error.problems)
-    if problems:
+    if problems or made is None:
         raise DeviceRefused([f"{where}: {problem}" for problem in problems])
     return made
 

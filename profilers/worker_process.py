@@ -127,6 +127,10 @@ class WorkerProcess:
         except FrameClosedError:
             raise self._crash(limits) from None
 
+    def interrupt(self) -> None:
+        """End the process from another thread; `begin` or `finish` then fails in the one that waits."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the process: politely, then by force."""
         self._in.close()

@@ -10,7 +10,9 @@ import typer
 from nas.cli.failure import bad_input, stop
 from nas.cli.options import AsJson, Default, StoreUrl
 from nas.cli.output import print_json, print_table
-from profilers.errors import ModelRefused, ProfilingFailed
+from nas.jobspec.document import read_document
+from nas.jobspec.load import located_device
+from profilers.errors import DeviceLost, ModelRefused, ProfilingFailed
 from profilers.limits import Limits
 from profilers.registry import make_device, open_profiler
 from storage.errors import StoreNotFound
@@ -20,22 +22,32 @@ from storage.store import ResultStore
 
 def profile(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file; it need not be trusted.")],
+    device: Annotated[
+        str | None, typer.Option(metavar="FILE:NAME", help="A device of a job file, in place of this machine's CPU.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.")] = 1,
     optimisation: Annotated[str, typer.Option(help="Graph optimisation: disable, basic, extended or all.")] = "all",
     batch: Annotated[int, typer.Option(help="Samples in one run.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds that the measurement may take.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the latency of an ONNX file on this machine's CPU."""
+    """Measure the latency of an ONNX file on this machine's CPU, or on another device."""
     with bad_input():
-        device = make_device({"threads": threads, "optimisation": optimisation, "batch": batch})
+        section = {"threads": threads, "optimisation": optimisation, "batch": batch}
+        if device is not None:
+            if section != {"threads": 1, "optimisation": "all", "batch": 1}:
+                raise ValueError("--device brings its own settings; leave --threads, --optimisation and --batch out")
+            section = _section(device)
+        target = make_device(section)
         limits = Limits(wall_s=timeout, cpu_s=timeout * threads)
         if model.stat().st_size > limits.model_bytes:
             raise ModelRefused(f"{model} has {model.stat().st_size} bytes; allowed: at most {limits.model_bytes}")
         content = model.read_bytes()
     try:
-        with open_profiler(device, limits=limits) as profiler:
-            measured = profiler.profile(content, device)
+        with open_profiler(target, limits=limits) as profiler:
+            measured = profiler.profile(content, target)
+    except DeviceLost as error:
+        raise stop(str(error), 1) from error
     except (ModelRefused, ProfilingFailed) as error:  # the user gave the model, so what it does is bad input too
         raise stop(f"{model}: {error}", 2) from error
     summary = measured.summary()
@@ -43,6 +55,23 @@ def profile(
         print_json(summary)
     else:
         print_table([{"": name, "value": value} for name, value in summary.items()])
+
+
+def _section(place: str) -> dict[str, Any]:
+    """The section of a device in a job file.
+
+    Raises:
+        ValueError: there is no such file, or no such device in it.
+    """
+    file, _, name = place.rpartition(":")
+    if not file:
+        raise ValueError(f"--device must be FILE:NAME, such as job.yaml:pi5 (got {place!r})")
+    job = read_document(Path(file))
+    found = job.get("devices") if isinstance(job, Mapping) else None
+    known = found if isinstance(found, Mapping) else {}
+    if not isinstance(known.get(name), Mapping):
+        raise ValueError(f"{file} has no device {name!r}; known: {', '.join(known) or 'none'}")
+    return {**located_device(known[name], Path(file).parent), "name": name}
 
 
 def devices(store: StoreUrl = Default, as_json: AsJson = False) -> None:

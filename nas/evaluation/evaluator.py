@@ -11,7 +11,7 @@ from nas.cluster import device_resource, ray
 from nas.evaluation.scores import EvaluationData
 from nas.evaluation.stage import Done, Stage
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport
-from nas.evaluation.timing_actor import TimingActor
+from nas.evaluation.timing_actor import DeviceGone, TimingActor
 from profilers.measurement import Measurement
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.supernet_weights import SupernetWeights
@@ -90,7 +90,8 @@ class RayEvaluator:
             returns=2,
         )
         self._timings = {name: _timing_stage(name, settings) for name, settings in devices.items()}
-        self._on_host = [self._timings[name] for name, settings in devices.items() if settings["kind"] == "host"]
+        on_host = [name for name, settings in devices.items() if settings.get("kind", "host") == "host"]
+        self._on_host = [self._timings[name] for name in on_host]
         self._timing_waits = timing_waits
         self._open: dict[str, _Progress] = {}
         self._done: list[Evaluated] = []
@@ -107,7 +108,11 @@ class RayEvaluator:
                 self._done.append(progress.result)
 
     def wait(self) -> list[Evaluated]:
-        """Block until at least one request is answered; empty when none is outstanding."""
+        """Block until at least one request is answered; empty when none is outstanding.
+
+        Raises:
+            RuntimeError: actors cannot be started, or a device is gone, so that nothing more can be measured.
+        """
         while self._open and not self._done:
             self._dispatch()
             stages = [self._subnets, *self._timings.values()]
@@ -136,6 +141,8 @@ class RayEvaluator:
     def _take(self, stage: Stage, finished: list[Done]) -> None:
         for done in finished:
             progress = self._open[done.key]
+            if isinstance(done.value, DeviceGone):
+                raise RuntimeError(f"{done.value.reason}; the job can be resumed when it is back")
             if stage is not self._subnets:
                 progress.timed(f"latency_ms@{stage.name}", done.value if done.error is None else done.error)
             elif done.error is not None:

@@ -1,10 +1,11 @@
 """What runs on the one actor of a device: it measures models, one at a time."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from profilers.device import Fact
-from profilers.errors import ModelRefused, ProfilingFailed
+from profilers.errors import DeviceLost, ModelRefused, ProfilingFailed
 from profilers.measurement import Measurement
 from profilers.registry import make_device, open_profiler
 
@@ -13,6 +14,13 @@ def describe_device(section: Mapping[str, Any]) -> tuple[str, dict[str, Fact]]:
     """Fingerprint and description of a device, as seen from where it is."""
     device = make_device(section)
     return device.fingerprint, device.description
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGone:
+    """The answer when there is no device to measure on any more, which says nothing about the model."""
+
+    reason: str
 
 
 class TimingActor:
@@ -29,9 +37,11 @@ class TimingActor:
     def ping(self) -> None:
         """Answer, so that the caller knows that the actor is there."""
 
-    def time(self, model: bytes) -> Measurement | str:
+    def time(self, model: bytes) -> Measurement | str | DeviceGone:
         """Measure a model, or say why it cannot be measured."""
         try:
             return self._profiler.profile(model, self._device)
+        except DeviceLost as error:
+            return DeviceGone(str(error))
         except (ModelRefused, ProfilingFailed) as error:
             return str(error)

@@ -16,6 +16,7 @@ from nas.jobspec.owners import owner_problems
 from nas.jobspec.spec import JobSpec, with_defaults
 from nas.jobspec.structure import ordered, structure_problems
 from nas.jobspec.wording import shown
+from profilers.registry import DEVICES
 from search_spaces.space_file import SpaceFileError, code_hash, read_code
 
 
@@ -92,4 +93,16 @@ def _located(job: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             problems.append(Problem((section, "path"), f"{str(place)!r} cannot be read: {reason}"))
+    if isinstance(devices := located.get("devices"), Mapping):
+        located["devices"] = {name: located_device(section, folder) for name, section in devices.items()}
     return located, problems
+
+
+def located_device(section: Any, folder: Path | None) -> Any:
+    """The section of a device with absolute paths where its kind has files; anything else as it was."""
+    kind = DEVICES.get(str(section.get("kind"))) if isinstance(section, Mapping) else None
+    if kind is None:
+        return section
+    base = (folder or Path()).absolute()
+    files = {key: section[key] for key in kind.paths if isinstance(section.get(key), str) and section[key]}
+    return {**section, **{key: os.path.normpath(base / file) for key, file in files.items()}}

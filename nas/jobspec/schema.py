@@ -80,10 +80,12 @@ def _strategy(name: str, sections: Schema) -> Schema:
 
 def _device(kind: str) -> Schema:
     properties: Schema = {}
+    required: list[str] = []
     for field in fields(DEVICES[kind]):
         if field.name != "name":
             properties[field.name] = {} if field.default is MISSING else _by_example(field.default)
-    return _section("kind", kind, properties, [])
+            required += [field.name] if field.default is MISSING else []
+    return _section("kind", kind, properties, required)
 
 
 def _by_example(default: Any) -> Schema:

@@ -1,29 +1,50 @@
 """What every profiler does on every device that it serves.
 
-A further profiler joins by a line in `PROFILERS`: a name, and what opens it with given settings.
+A further profiler joins by a line in `PROFILERS`: a name, what opens it with given settings, and what provides a device
+for it in a folder for files.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import pytest
 
+from profilers.cancellation import Cancellation
 from profilers.device import Device
 from profilers.errors import ModelRefused, ProfilingFailed
 from profilers.host import HostDevice
 from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
 from profilers.profiler import Profiler
+from profilers.registry import DEVICES
+from profilers.remote import RemoteDevice
+from profilers.remote_profiler import RemoteProfiler
 from profilers.timing import TimingRule
 from tests.profilers import onnx_models
+from tests.profilers.agents import agent, token_file
 
 Opener = Callable[[TimingRule, Limits], Profiler]
 
-PROFILERS: dict[str, tuple[Opener, Device]] = {
-    "host": (HostProfiler, HostDevice()),
-    "host-batch-2": (HostProfiler, HostDevice(name="cpu.batch2", batch=2)),
+Provider = Callable[[Path], AbstractContextManager[Device]]
+
+
+@contextmanager
+def behind_an_agent(folder: Path) -> Iterator[Device]:
+    """A device on the other side of an agent."""
+    token = token_file(folder)
+    with agent(token, "--batch", "2") as address:
+        yield RemoteDevice(name="loop", address=address, token_file=str(token))
+
+
+PROFILERS: dict[str, tuple[Opener, Provider]] = {
+    "host": (HostProfiler, lambda _: nullcontext(HostDevice())),
+    "host-batch-2": (HostProfiler, lambda _: nullcontext(HostDevice(name="cpu.batch2", batch=2))),
+    "remote": (RemoteProfiler, behind_an_agent),
 }
 
 RULE = TimingRule(min_runs=30, max_runs=60)
@@ -31,9 +52,11 @@ LIMITS = Limits(memory_bytes=1 << 30, wall_s=60)
 
 
 @pytest.fixture(params=list(PROFILERS), scope="module")
-def opener(request: pytest.FixtureRequest) -> tuple[Opener, Device]:
+def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Opener, Device]]:
     """A way to open a profiler, and a device for it."""
-    return PROFILERS[request.param]
+    opened, provider = PROFILERS[request.param]
+    with provider(tmp_path_factory.mktemp(request.param)) as device:
+        yield opened, device
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +169,27 @@ def test_wall_clock_limit(opener: tuple[Opener, Device]) -> None:
             profiler.profile(onnx_models.endless_loop(), device)
         assert failed.value.reason == "wall_clock"
         assert profiler.profile(onnx_models.conv_net(layers=1), device).runs >= RULE.min_runs
+
+
+def test_every_kind_is_here() -> None:
+    """No kind of device is left out of this suite."""
+    assert {name.split("-")[0] for name in PROFILERS} == set(DEVICES)
+
+
+def test_cancel(profiler: Profiler, device: Device) -> None:
+    """A measurement is cancelled under way or before it begins, and the next model is measured."""
+    cancellation = Cancellation()
+    timer = threading.Timer(0.5, cancellation.cancel)
+    timer.start()
+    with pytest.raises(ProfilingFailed, match="the measurement was cancelled") as failed:
+        profiler.profile(onnx_models.endless_loop(), device, cancellation=cancellation)
+    timer.join()
+    assert failed.value.reason == "cancelled"
+    with pytest.raises(ProfilingFailed, match="the measurement was cancelled"):
+        profiler.profile(onnx_models.conv_net(), device, cancellation=cancellation)
+    start = time.monotonic()
+    assert profiler.profile(onnx_models.conv_net(), device, cancellation=Cancellation()).runs >= RULE.min_runs
+    assert time.monotonic() - start < LIMITS.wall_s / 2, "the endless model still holds the device"
 
 
 def test_closed_profiler(opener: tuple[Opener, Device]) -> None:

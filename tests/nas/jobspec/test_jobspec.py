@@ -181,7 +181,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "strategy option": ({"strategy.population": "20"}, "strategy.population: must be a whole number (got '20')"),
     "strategy range": ({"strategy.population": 1}, "strategy.population: must be at least 2 (got 1)"),
-    "device kind": ({"devices": {"cpu": {"kind": "hst"}}}, "devices.cpu: kind must be one of host (got 'hst')"),
+    "device kind": ({"devices": {"cpu": {"kind": "hst"}}}, "devices.cpu: kind must be one of host, remote (got 'hst')"),
     "device name": (
         {"devices": {"cpu": {}, "my pi": {}}},
         "devices['my pi']: 'my pi' is not a name for a device; allowed: 1 to 64 letters, digits, '_', '.' or '-', "

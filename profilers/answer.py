@@ -1,0 +1,83 @@
+"""What comes back of a model, as a frame between processes or machines.
+
+{"event": "measured", "session_ms", "queued_ms", "peak_memory_bytes", "warmup_runs", "settled"}
+with the samples as payload (float64), or
+{"event": "refused", "message"}                         the model may not be run, or
+{"event": "failed", "message", "reason"}                it gave no measurement
+"""
+
+import numpy as np
+
+from profilers.errors import REASONS, ModelRefused, ProfilingFailed, Reason
+from profilers.frames import Frame
+from profilers.measurement import Measurement, summarise
+from profilers.timing import TimingRule
+
+
+def read_answer(answer: Frame, device: str, fingerprint: str, rule: TimingRule) -> Measurement:
+    """Make the answer a measurement, or raise what it says. Nothing in it is taken on trust.
+
+    Args:
+        answer: measured, refused or failed.
+        device: name of the device.
+        fingerprint: fingerprint of the device.
+        rule: how many runs were asked for.
+
+    Raises:
+        ModelRefused: the model was refused.
+        ProfilingFailed: the model failed, or the answer is nonsense.
+    """
+    header = answer.header
+    event = header.get("event")
+    message = str(header.get("message"))[:2000]
+    if event == "refused":
+        raise ModelRefused(message)
+    if event == "failed":
+        raise ProfilingFailed(message, _reason(header.get("reason")))
+    try:
+        peak = header["peak_memory_bytes"]
+        return summarise(
+            np.frombuffer(answer.payload, dtype="<f8"),
+            device=device,
+            fingerprint=fingerprint,
+            tolerance=rule.tolerance,
+            settled=header["settled"] is True,
+            warmup_runs=int(_number(header["warmup_runs"])),
+            session_ms=_number(header["session_ms"]),
+            queued_ms=_number(header["queued_ms"]),
+            peak_memory_bytes=None if peak is None else int(_number(peak)),
+        )
+    except (KeyError, ValueError) as error:
+        raise ProfilingFailed(f"the process that ran the model answered nonsense: {error}", "protocol") from None
+
+
+def measured_answer(measured: Measurement, queued_ms: float) -> Frame:
+    """Write a measurement; `queued_ms` is added to the time that it was queued already."""
+    header = {
+        "event": "measured",
+        "session_ms": measured.session_ms,
+        "queued_ms": measured.queued_ms + queued_ms,
+        "peak_memory_bytes": measured.peak_memory_bytes,
+        "warmup_runs": measured.warmup_runs,
+        "settled": measured.stable,  # the rest of what makes it stable is in the samples
+    }
+    return Frame(header, measured.samples_ms.astype("<f8").tobytes())
+
+
+def error_answer(error: ModelRefused | ProfilingFailed) -> Frame:
+    """Write why there is no measurement."""
+    if isinstance(error, ModelRefused):
+        return Frame({"event": "refused", "message": str(error)}, b"")
+    return Frame({"event": "failed", "message": str(error), "reason": error.reason}, b"")
+
+
+def _reason(given: object) -> Reason:
+    """Read the reason of a failure."""
+    return next((reason for reason in REASONS if reason == given), "protocol")
+
+
+def _number(value: object) -> float:
+    """Read a number that counts or measures something."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
+        raise ValueError(f"a number is expected (got {value!r:.80})")
+    return float(value)
