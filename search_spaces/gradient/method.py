@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -108,11 +109,24 @@ class Method(BaseModel, ABC):
 
     def gradients(self, problem: Bilevel) -> tuple[Tensor, Gradients]:
         """The validation loss and its gradient for each of the logits, None where it does not depend on them."""
-        loss = problem.validation_loss()
+        with frozen(problem.weights):  # so that nothing is kept for gradients that nobody wants
+            loss = problem.validation_loss()
         return loss, gradients_of(loss, problem.logits)
 
     def settle(self, before: Sequence[Tensor], logits: Logits, relaxation: Relaxation) -> None:
         """Correct the logits after a step, in place; `before` are their values before it."""
+
+
+@contextmanager
+def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """What runs inside the `with` asks for no gradients of the parameters."""
+    for value in parameters:
+        value.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for value in parameters:
+            value.requires_grad_(True)
 
 
 def gradients_of(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Gradients:

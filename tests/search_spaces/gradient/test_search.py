@@ -331,3 +331,20 @@ def test_networks_without_enough_memory_in_the_supernet_are_not_hidden(direction
     structure = Structure(directions)
     with pytest.raises(ValueError, match=re.escape("holds")):
         RelaxedSupernet(supernet).network(structure.paths(directions.largest(), {0: (0, 1, 2, 3)}))
+
+
+def test_steps_of_the_logits_leave_weights_alone(directions: SearchSpace, correlated: Data) -> None:
+    """No gradient of a weight is computed or kept for them, and weights learn again afterwards."""
+    search = GradientSearch(directions, METHODS["gdas"](), SearchSettings(**QUICK), *correlated)
+    asked = []
+
+    def validation_loss() -> torch.Tensor:
+        asked.extend(value.requires_grad for value in search.weights)
+        return torch.stack([value.sum() for value in search.logits.values]).sum()
+
+    problem = Bilevel(validation_loss, validation_loss, search.weights, search.logits.values, 0.1)
+    gradients = search.method.gradients(problem)[1]
+    assert asked
+    assert not any(asked)
+    assert all(value.requires_grad and value.grad is None for value in search.weights)
+    assert all(torch.equal(found, torch.ones_like(found)) for found in gradients if found is not None)
