@@ -1,8 +1,10 @@
 """The optimiser of a supernet's weights."""
 
+from collections.abc import Iterable
 from typing import Literal, Protocol
 
 import torch
+from torch import nn
 
 from search_spaces.supernet import Supernet
 
@@ -29,10 +31,12 @@ class OptimiserSettings(Protocol):
         """Of weights only."""
 
 
-def weights_optimiser(supernet: Supernet, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """Weight decay for weights, none for biases and normalisation."""
+def weights_optimiser(
+    supernet: Supernet, settings: OptimiserSettings, more: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """Weight decay for weights, none for biases and normalisation, nor for `more` tensors beside the supernet's."""
     decayed = [value for name, value in supernet.shared.items() if supernet.roles[name] == "weight"]
-    others = [value for name, value in supernet.shared.items() if supernet.roles[name] != "weight"]
+    others = [value for name, value in supernet.shared.items() if supernet.roles[name] != "weight"] + list(more)
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     if settings.optimiser == "adamw":
@@ -41,6 +45,6 @@ def weights_optimiser(supernet: Supernet, settings: OptimiserSettings) -> torch.
     nesterov = settings.momentum > 0
     sgd = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True)
     if settings.momentum:
-        for value in supernet.shared.values():  # torch's fused step fails where one gets its first gradient late
+        for value in (*decayed, *others):  # torch's fused step fails where one gets its first gradient late
             sgd.state[value]["momentum_buffer"] = torch.zeros_like(value)
     return sgd

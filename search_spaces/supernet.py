@@ -161,9 +161,16 @@ class Supernet(nn.Module):
         plan, features = TorchGraph(graph, self.device, still=still), torch.from_numpy(encoding).to(self.device)
         return Subnet(plan, graph.inputs[0].shape, tuple(slices), tuple(transformed), features)
 
-    def run(self, subnet: Subnet, x: Tensor, *others: Tensor, batch_norm: BatchNorm = "batch") -> Tensor:
-        """The output of a planned network; `others` are its inputs behind the first."""
-        return self._run(subnet, self._weights(subnet), x, batch_norm, *others)
+    def run(self, subnet: Subnet, x: Tensor, *others: Tensor, replaced: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The output of a planned network, with the statistics of the batch.
+
+        Args:
+            subnet: as `plan` makes it.
+            x: its first input, as for `forward`.
+            others: its inputs behind the first.
+            replaced: tensors in place of shared ones of the same size, by name.
+        """
+        return self._run(subnet, self._weights(subnet, replaced), x, "batch", *others)
 
     def centred(self, name: str, axis: int) -> bool:
         """Whether networks take the centre of a shared tensor along an axis, and not the leading entries."""
@@ -259,8 +266,9 @@ class Supernet(nn.Module):
             matrix, size = chain[-1]
             self._add(matrix, "scale", first_matrix(size))  # the role without weight decay, which would pull it to zero
 
-    def _weights(self, subnet: Subnet) -> dict[str, Tensor]:
-        shared, routed = self.shared, self._routed
+    def _weights(self, subnet: Subnet, replaced: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        shared: Mapping[str, Tensor] = {**self.shared, **replaced} if replaced else self.shared
+        routed = self._routed
         weights = {name: _part(shared[name], index) for name, index in subnet.slices if name not in routed}
         if routed:
             shares = route(subnet.encoding, [shared[name] for name in ROUTER], self.settings.experts)

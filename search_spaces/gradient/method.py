@@ -77,6 +77,11 @@ class Method(BaseModel, ABC):
     decay: ClassVar[float] = 1e-3
     learned_norms: ClassVar[bool] = True
 
+    @property
+    def density(self) -> float | None:
+        """The share of entries that sparse weights keep; None where nothing is masked."""
+        return None
+
     @abstractmethod
     def relax(
         self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool

@@ -1,6 +1,7 @@
 """The methods of differentiable search by name."""
 
 from search_spaces.gradient.darts import Darts
+from search_spaces.gradient.dass import Dass
 from search_spaces.gradient.fbnet import FBNet
 from search_spaces.gradient.gdas import Gdas
 from search_spaces.gradient.method import Method
@@ -9,5 +10,5 @@ from search_spaces.gradient.proxyless import Proxyless
 from search_spaces.gradient.sharp_darts import SharpDarts
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (Darts, PcDarts, SharpDarts, Gdas, FBNet, Proxyless)
+    method.name: method for method in (Darts, PcDarts, SharpDarts, Gdas, FBNet, Proxyless, Dass)
 }

@@ -67,13 +67,20 @@ class RelaxedSupernet:
             self._networks.popitem(last=False)
         return found
 
-    def __call__(self, x: Tensor, paths: Paths, weights: Mapping[str, Tensor]) -> Tensor:
+    def __call__(
+        self,
+        x: Tensor,
+        paths: Paths,
+        weights: Mapping[str, Tensor],
+        replaced: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """The output of a relaxed network, such as logits (N, classes); batch norms use the statistics of the batch.
 
         Args:
             x: a batch of inputs, as for `Supernet.forward`.
             paths: what is built.
             weights: for each decision with several candidates, or weighed ones, (k,) for its k built candidates.
+            replaced: tensors in place of shared ones, by name, such as masked weights.
 
         Raises:
             ValueError: as `network`, inputs of the wrong shape, or a decision without weights.
@@ -83,7 +90,7 @@ class RelaxedSupernet:
         if missing:
             raise ValueError(f"the relaxed network needs weights for {missing}, got them for {list(weights)}")
         others = [weights[name].reshape(1, -1) for name in network.weights]
-        return self.supernet.run(network.subnet, x, *others)
+        return self.supernet.run(network.subnet, x, *others, replaced=replaced)
 
 
 def _still(graph: Graph, weighed: Mapping[str, str]) -> set[str]:

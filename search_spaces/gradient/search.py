@@ -19,6 +19,7 @@ from torch.nn import functional
 from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
 from search_spaces.gradient.cost_term import CostTerm
 from search_spaces.gradient.logits import Logits
+from search_spaces.gradient.masks import Masks
 from search_spaces.gradient.method import Bilevel, Method, Relaxation
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
 from search_spaces.gradient.search_settings import SearchSettings
@@ -50,6 +51,7 @@ class GradientSearch:
     Attributes:
         supernet: the shared weights, of which `weights` learn.
         logits: what is known of the decisions.
+        masks: of sparse weights, where the method learns any.
         rounds: how many are done.
 
     Raises:
@@ -85,12 +87,14 @@ class GradientSearch:
         self.supernet = Supernet(space, settings.seed).to(device)
         for name, value in self.supernet.shared.items():
             value.requires_grad_(method.learned_norms or name not in self.structure.norms)
+        self.masks = None if method.density is None else Masks(self.supernet, method.density)
         self.weights = [value for value in self.supernet.shared.values() if value.requires_grad]
         self.relaxed = RelaxedSupernet(self.supernet)
         self.logits = Logits(space, settings.seed, device)
         first = method.relax(self.logits, self.structure, np.random.default_rng(0), 0.0, learns=True)
         self.relaxed.network(first.paths)  # what cannot be built is refused now
-        self.optimiser = weights_optimiser(self.supernet, settings)
+        self.optimiser = weights_optimiser(self.supernet, settings, self._scores().values())
+        self.weights += self._scores().values()
         decay = method.decay if settings.logits_weight_decay is None else settings.logits_weight_decay
         self.logits_optimiser = torch.optim.Adam(
             self.logits.values, settings.logits_learning_rate, method.betas, weight_decay=decay
@@ -201,8 +205,14 @@ class GradientSearch:
         """All that is learned: its kind, name and tensor, what moves it and what that keeps of it."""
         for name, value in self.supernet.shared.items():
             yield "weights", name, value, self.optimiser, OPTIMISER_STATE[self.settings.optimiser]
+        for name, value in self._scores().items():
+            yield "scores", name, value, self.optimiser, OPTIMISER_STATE[self.settings.optimiser]
         for name, value in zip(self.space.names, self.logits.values, strict=True):
             yield "logits", name, value, self.logits_optimiser, ADAM_STATE
+
+    def _scores(self) -> dict[str, nn.Parameter]:
+        """Of the masks, by the name of the weight."""
+        return {} if self.masks is None else self.masks.scores
 
     def _state(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -278,7 +288,7 @@ class GradientSearch:
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
         if self.settings.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.settings.gradient_clip)
+            torch.nn.utils.clip_grad_norm_(self.weights, self.settings.gradient_clip)
         self.optimiser.step()
         return value, correct
 
@@ -332,7 +342,8 @@ class GradientSearch:
         x, y = batch
         precision = self.settings.precision
         with torch.autocast(self.device.type, getattr(torch, precision), precision != "float32"):
-            outputs = self.relaxed(x, relaxation.paths, relaxation.weights)
+            replaced = None if self.masks is None else self.masks.masked()
+            outputs = self.relaxed(x, relaxation.paths, relaxation.weights, replaced)
         outputs, y = outputs.flatten(0, -2).float(), y.flatten()
         loss = functional.cross_entropy(outputs, y, label_smoothing=self.settings.label_smoothing)
         return loss, int((outputs.detach().argmax(-1) == y).sum())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from search_spaces.decision import Decision, Option
-from search_spaces.graph import Graph, Value
+from search_spaces.graph import Graph, Role, Value
 from search_spaces.layers import batch_norm, conv_norm, global_pool, linear
 from search_spaces.space import Pick, SearchSpace
 
@@ -20,16 +20,17 @@ class Directions(SearchSpace):
     """Three images side by side, each with an operator of its own.
 
     The first two choose among the identity and convolutions of one pixel, of a row of three and of a column of three,
-    the third sets the size of a convolution; behind each are ReLU and the mean of the image.
+    the third sets the size of a convolution. Behind each are ReLU and the mean of the image. With `sparse`, the weights
+    of the operators are marked as such.
     """
 
     name: ClassVar[str] = "directions"
 
-    def __init__(self, *, width: int = 8) -> None:
-        self.width = width
+    def __init__(self, *, width: int = 8, sparse: bool = False) -> None:
+        self.width, self.sparse = width, sparse
         super().__init__(
             (Decision("first", OPERATORS), Decision("second", OPERATORS), Decision("kernel", (1, 3))),
-            {"width": width},
+            {"width": width, "sparse": sparse},
         )
 
     def assemble(self, pick: Pick) -> Graph:
@@ -56,7 +57,8 @@ class Directions(SearchSpace):
         if option == "skip":
             return x
         height, width = {"point": (1, 1), "row": (1, 3), "column": (3, 1)}[option]
-        weight = g.parameter(f"{name}.weight", (x.shape[1], x.shape[1], height, width))
+        role: Role = "sparse_weight" if self.sparse else "weight"
+        weight = g.parameter(f"{name}.weight", (x.shape[1], x.shape[1], height, width), role)
         pads = [height // 2, width // 2] * 2
         y = g.add("Conv", x, weight, name=name, kernel_shape=[height, width], strides=[1, 1], pads=pads)
         return batch_norm(g, y, f"{name}.bn")
@@ -66,6 +68,12 @@ class Directions(SearchSpace):
 def directions() -> Directions:
     """The space."""
     return Directions()
+
+
+@pytest.fixture(scope="session")
+def sparse_directions() -> Directions:
+    """The space with sparse operators."""
+    return Directions(sparse=True)
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def test_any_differentiable_predictor_of_encodings_will_do(directions: SearchSpa
     assert cost.expected(Logits(directions, seed=0).expected()).requires_grad
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "dass"])
 def test_derived_networks_meet_a_budget(
     directions: SearchSpace, correlated: Data, table: DecisionCosts, name: str
 ) -> None:

@@ -27,8 +27,9 @@ from search_spaces.transformer_lm import TransformerLM
 
 Data = tuple[np.ndarray, np.ndarray]
 QUICK: dict[str, Any] = {"rounds": 3, "batch_size": 32, "learning_rate": 0.05, "logits_learning_rate": 0.05, "seed": 3}
+DENSE = {name: method for name, method in METHODS.items() if name != "dass"}  # which has a test file of its own
 MIXING = [name for name, method in METHODS.items() if method.mixes]
-ALL = [*[(name, {}) for name in METHODS], ("darts", {"order": 2})]
+ALL = [*[(name, {}) for name in DENSE], ("darts", {"order": 2})]
 
 
 @pytest.mark.parametrize(("name", "options"), ALL, ids=[f"{name}{options or ''}" for name, options in ALL])
@@ -50,7 +51,7 @@ def test_methods_find_the_operators_that_fit(
     assert metrics[-1]["gap"] == metrics[-1]["validation_loss"] - metrics[-1]["loss"]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", DENSE)
 def test_resumed_searches_end_with_the_same_bits(
     directions: SearchSpace, correlated: Data, tmp_path: Path, name: str
 ) -> None:
@@ -237,7 +238,7 @@ SPACES: list[SearchSpace] = [
 ]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", DENSE)
 @pytest.mark.parametrize("space", SPACES, ids=[space.name for space in SPACES])
 def test_every_method_advances_every_space_that_it_can(space: SearchSpace, name: str) -> None:
     """A round ends with a genotype of the space; methods that cannot search it say why before they start."""
