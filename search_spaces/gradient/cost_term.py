@@ -93,7 +93,7 @@ class CostTerm:
         """The (d,) canonical genotype that the logits stand for; with a budget, the most probable one within it."""
         if self._budget is None:
             return logits.derive()
-        start = np.array([int(value.argmax()) for value in logits.values], np.int16)
+        start = np.array(logits.best(), np.int16)
         return self._budget.best(logits.log_probability, start)
 
     @torch.no_grad()

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from search_spaces.space import Genotype, Population, SearchSpace
 
+TINY = 1e-300  # the least chance that a logarithm is taken of
+
 
 class Logits:
     """One vector for each decision of a space, as long as it has options; the softmax of it is a distribution.
@@ -66,14 +68,14 @@ class Logits:
     def entropies(self) -> dict[str, float]:
         """Of each decision the entropy in nats, 0 where it is settled."""
         return {
-            name: float(-(torch.softmax(value.double(), 0) * torch.log_softmax(value.double(), 0)).sum().item()) + 0.0
-            for name, value in zip(self.space.names, self.values, strict=True)
+            name: float(torch.special.entr(chances.double()).sum().item())
+            for name, chances in zip(self.space.names, self.probabilities(), strict=True)
         }
 
     @torch.no_grad()
     def log_probability(self, population: Population) -> NDArray[np.float64]:
         """Of canonical genotypes (n, d) the summed log-probability of their active options, (n,)."""
-        logs = [torch.log_softmax(value.double(), 0).cpu().numpy() for value in self.values]
+        logs = [torch.log(chances.double().clamp(min=TINY)).cpu().numpy() for chances in self.probabilities()]
         picked = np.stack([log[population[:, column]] for column, log in enumerate(logs)], axis=1)
         found: NDArray[np.float64] = (picked * self.space.active(population)).sum(axis=1)
         return found
@@ -81,9 +83,12 @@ class Logits:
     @torch.no_grad()
     def derive(self) -> Genotype:
         """The (d,) canonical genotype of the most probable option of each decision, the first of equals."""
-        row = np.array([int(value.argmax()) for value in self.values], np.int16)
-        genotype: Genotype = self.space.canonical(row[None])[0]
+        genotype: Genotype = self.space.canonical(np.array([self.best()], np.int16))[0]
         return genotype
+
+    def best(self) -> list[int]:
+        """The most probable option of each decision, inactive ones included."""
+        return [int(value.argmax()) for value in self.values]
 
     def noise(self, rng: np.random.Generator) -> list[Tensor]:
         """Standard Gumbel noise for each logit; the largest sum of logit and noise is a draw of the distribution."""

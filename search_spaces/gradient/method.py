@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.mixing import Paths
 from search_spaces.gradient.structure import Structure
 from search_spaces.space import Genotype
+from search_spaces.supernet import Supernet
 
 Gradients = list[Tensor | None]
 
@@ -28,11 +29,15 @@ class Relaxation:
         row: (d,) the options that were drawn, by which attributes are built.
         paths: the candidates that are built.
         weights: of the structural decisions by name, (k,) for k built candidates.
+        factors: what shared tensors are multiplied by, by name.
+        soft: columns of attributes whose logits get their gradient through factors, and not by the score function.
     """
 
     row: Genotype
     paths: Paths
     weights: dict[str, Tensor]
+    factors: dict[str, Tensor] = field(default_factory=dict)
+    soft: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Bilevel:
 class Method(BaseModel, ABC):
     """How logits become a network, and losses become gradients of logits.
 
-    Attributes are never mixed: every step draws one option of each, in the weights' steps and in the logits', and
+    Attributes are not mixed: every step draws one option of each, in the weights' steps and in the logits', and
     their logits learn by the score function (REINFORCE, Williams 1992) with a running mean as the baseline.
 
     Attributes:
@@ -107,6 +112,10 @@ class Method(BaseModel, ABC):
                 f"{self.name} mixes the candidates of structural decisions, and space {structure.space.name!r} has "
                 "none: its decisions are attributes such as kernels, widths and depths; use gdas, fbnet or proxyless"
             )
+
+    def logits(self, supernet: Supernet, structure: Structure, seed: int) -> Logits:
+        """Where the search begins, on the device of the supernet."""
+        return Logits(structure.space, seed, supernet.device)
 
     def rate(self, progress: float) -> float:
         """The share of the peak learning rate that weights have: a cosine from 1 to 0."""

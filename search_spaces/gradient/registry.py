@@ -8,7 +8,8 @@ from search_spaces.gradient.method import Method
 from search_spaces.gradient.pc_darts import PcDarts
 from search_spaces.gradient.proxyless import Proxyless
 from search_spaces.gradient.sharp_darts import SharpDarts
+from search_spaces.gradient.single_path import SinglePath
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (Darts, PcDarts, SharpDarts, Gdas, FBNet, Proxyless, Dass)
+    method.name: method for method in (Darts, PcDarts, SharpDarts, Gdas, FBNet, Proxyless, SinglePath, Dass)
 }

@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
 from search_spaces.gradient.cost_term import CostTerm
-from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.masks import Masks
 from search_spaces.gradient.method import Bilevel, Method, Relaxation
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
@@ -90,7 +89,7 @@ class GradientSearch:
         self.masks = None if method.density is None else Masks(self.supernet, method.density)
         self.weights = [value for value in self.supernet.shared.values() if value.requires_grad]
         self.relaxed = RelaxedSupernet(self.supernet)
-        self.logits = Logits(space, settings.seed, device)
+        self.logits = method.logits(self.supernet, self.structure, settings.seed)
         first = method.relax(self.logits, self.structure, np.random.default_rng(0), 0.0, learns=True)
         self.relaxed.network(first.paths)  # what cannot be built is refused now
         self.optimiser = weights_optimiser(self.supernet, settings, self._scores().values())
@@ -329,7 +328,7 @@ class GradientSearch:
         logs = [
             torch.log_softmax(self.logits.values[column], 0)[int(relaxation.row[column])]
             for column in self.structure.attributes
-            if self.space.names[column] in chosen
+            if self.space.names[column] in chosen and column not in relaxation.soft
         ]
         if not logs:
             return torch.zeros((), device=self.device)
@@ -342,7 +341,9 @@ class GradientSearch:
         x, y = batch
         precision = self.settings.precision
         with torch.autocast(self.device.type, getattr(torch, precision), precision != "float32"):
-            replaced = None if self.masks is None else self.masks.masked()
+            replaced = {} if self.masks is None else self.masks.masked()
+            for name, factor in relaxation.factors.items():
+                replaced[name] = replaced.get(name, self.supernet.shared[name]) * factor
             outputs = self.relaxed(x, relaxation.paths, relaxation.weights, replaced)
         outputs, y = outputs.flatten(0, -2).float(), y.flatten()
         loss = functional.cross_entropy(outputs, y, label_smoothing=self.settings.label_smoothing)
