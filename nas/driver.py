@@ -16,6 +16,7 @@ from nas.progress import Progress
 from nas.results import Results
 from nas.search import Pace, Search
 from nas.supernet_training import trained_weights
+from profilers.registry import metrics_of
 from search_spaces.supernet_weights import SupernetWeights
 from storage.errors import LeaseLost
 from storage.records import Device, JobStatus, Lease
@@ -91,7 +92,11 @@ class Driver:
     def _timed_devices(self) -> dict[str, dict[str, Any]]:
         """The devices that some objective asks for."""
         asked = {objective.metric for objective in self._spec.objectives}
-        return {name: dict(section) for name, section in self._spec.devices.items() if f"latency_ms@{name}" in asked}
+        return {
+            name: dict(section)
+            for name, section in self._spec.devices.items()
+            if not asked.isdisjoint(f"{metric}@{name}" for metric in metrics_of(section))
+        }
 
     def _weights(self) -> SupernetWeights | None:
         """The trained supernet's weights; None when none is needed, or they come with the space."""
@@ -140,7 +145,7 @@ class Driver:
             JobFailed: a device does not answer.
         """
         describe = ray.remote(describe_device)
-        fingerprints = {}
+        fingerprints: dict[str, str] = {}
         for name, section in devices.items():
             task = describe.options(num_cpus=0, resources={device_resource(name): 1})
             try:
@@ -148,5 +153,5 @@ class Driver:
             except ray.exceptions.RayTaskError as error:
                 raise JobFailed(str(error.cause)) from error
             self._store.add_device(Device(fingerprint, name, dict(description)))
-            fingerprints[f"latency_ms@{name}"] = fingerprint
+            fingerprints |= {f"{metric}@{name}": fingerprint for metric in metrics_of(section)}
         return fingerprints

@@ -17,7 +17,7 @@ from nas.evaluation.scores import EvaluationData, scores
 from nas.evaluation.subnet import subnets
 from nas.problem import Problem
 from nas.supernet_training import stored_weights
-from profilers.registry import make_device, open_profiler
+from profilers.registry import make_device, metrics_of, open_profiler
 from search_spaces.images import resize
 from search_spaces.space_file import code_hash
 from storage.records import Artifact, Evaluation, Job
@@ -164,14 +164,16 @@ def _random_inputs(problem: Problem, genotype: NDArray[np.int16]) -> NDArray[Any
 
 
 def _latencies(problem: Problem, evaluation: Evaluation, model: bytes) -> list[Check]:
-    """Latency of the file on each device of the job, beside what the front says; told, not judged."""
+    """What each device of the job tells of the file, beside what the front says; told, not judged."""
     checks = []
     for name, section in problem.spec.devices.items():
-        metric = f"latency_ms@{name}"
-        if metric not in evaluation.metrics:
+        asked = [metric for metric in metrics_of(section) if f"{metric}@{name}" in evaluation.metrics]
+        if not asked:
             continue
         device = make_device({"name": name, **section})
         with open_profiler(device) as profiler:
-            measured = profiler.profile(model, device)
-        checks.append(Check(metric, evaluation.metrics[metric], measured.median_ms, None))
+            found = profiler.profile(model, device).metrics
+        checks += [
+            Check(f"{metric}@{name}", evaluation.metrics[f"{metric}@{name}"], found[metric], None) for metric in asked
+        ]
     return checks

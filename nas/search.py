@@ -158,16 +158,17 @@ class Search:
         self.on_result(len(self._results))
 
     def _measured(self, answer: Evaluated) -> Iterator[Measurement]:
-        for metric, measured in answer.measurements.items():
-            yield Measurement(
-                answer.key,
-                measured.fingerprint,
-                metric,
-                measured.median_ms,
-                measured.device,
-                measured.summary(),
-                measured.samples_ms.tolist(),
-            )
+        for device, measured in answer.measurements.items():
+            for metric, value in measured.metrics.items():
+                yield Measurement(
+                    answer.key,
+                    measured.fingerprint,
+                    f"{metric}@{device}",
+                    value,
+                    measured.device,
+                    measured.summary(),
+                    measured.samples_ms.tolist() if metric == "latency_ms" else [],
+                )
 
     def _tell(self, batch: _Batch) -> None:
         """Tell a whole batch, in the order of proposing; a failed evaluation is NaN."""

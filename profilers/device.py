@@ -34,11 +34,13 @@ class Device(ABC):
 
     Attributes:
         kind: key of the device's class in `registry.DEVICES`.
+        metrics: what a measurement tells; `METRIC@NAME` can be an objective of a job.
         paths: fields that name files; in a job file they are relative to it.
         name: what a job calls the device; part of metric names such as `latency_ms@cpu`.
     """
 
     kind: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]] = ("latency_ms",)
     paths: ClassVar[tuple[str, ...]] = ()
     name: str
 
@@ -50,7 +52,7 @@ class Device(ABC):
     @property
     @abstractmethod
     def family(self) -> str:
-        """What two timings must not share, e.g. `host-cpu`: at most one at a time in each family."""
+        """What two timings must not share, e.g. `host-cpu`: at most one at a time in each family; empty if nothing."""
 
     @property
     def fingerprint(self) -> str:

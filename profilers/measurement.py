@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from profilers.analytic import LayerCost
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -28,6 +30,11 @@ class Measurement:
         peak_memory_bytes: what ONNX Runtime holds for the model after its runs: the weights and its arena, which
             does not shrink, so that the largest moment of a run is in it; None where the system does not tell.
         samples_ms: (runs,) float64, read-only, in the order of the runs.
+        energy_mj: of one run; None where the device does not tell.
+        utilisation: multiply-adds of a run divided by those that the device could do in its time; None where unknown.
+        computed: nothing was run: the figures follow from the description of the device, so there is one of each, no
+            spread, no warm-up and no session.
+        layers: what each layer takes, where that is known.
     """
 
     device: str
@@ -44,10 +51,20 @@ class Measurement:
     queued_ms: float
     peak_memory_bytes: int | None
     samples_ms: NDArray[np.float64] = field(compare=False, repr=False)
+    energy_mj: float | None = None
+    utilisation: float | None = None
+    computed: bool = False
+    layers: tuple[LayerCost, ...] = field(default=(), repr=False)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The values of the device's metrics, `latency_ms` first."""
+        told = {"latency_ms": self.median_ms, "energy_mj": self.energy_mj, "utilisation": self.utilisation}
+        return {name: value for name, value in told.items() if value is not None}
 
     def summary(self) -> dict[str, str | int | float | bool | None]:
-        """All but the samples, as a JSON object."""
-        names = (name for name in self.__dataclass_fields__ if name != "samples_ms")
+        """All but the samples and layers, as a JSON object."""
+        names = (name for name in self.__dataclass_fields__ if name not in ("samples_ms", "layers"))
         return {name: getattr(self, name) for name in names}
 
 

@@ -93,7 +93,7 @@ def _checked(model_bytes: bytes, limits: Limits) -> ModelProto:
     for graph in graphs:
         for where, tensor in _graph_tensors(graph):
             _check_tensor(where, tensor, limits)
-    inferred = _inferred(_without_weights(model))
+    inferred = _inferred(without_weights(model))
     for part in _graphs(inferred) if len(graphs) > 1 else [inferred.graph]:
         for value in (*part.input, *part.value_info, *part.output):
             _check_value(value, limits)
@@ -190,7 +190,7 @@ def _size_bytes(data_type: int, dims: Sequence[int]) -> int:
     return math.prod(dims) * _BITS.get(data_type, 4) // 8
 
 
-def _without_weights(model: ModelProto) -> ModelProto:
+def without_weights(model: ModelProto) -> ModelProto:
     """Copy a model with inputs in the place of its large weights.
 
     What is left takes a fraction of the time to check. Whether a weight's data have the length of its shape is

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 
+from profilers.analytic_profiler import AnalyticProfiler
 from profilers.device import Device
 from profilers.errors import DeviceRefused
 from profilers.host import HostDevice
@@ -11,17 +12,23 @@ from profilers.limits import Limits
 from profilers.profiler import Profiler
 from profilers.remote import RemoteDevice
 from profilers.remote_profiler import RemoteProfiler
+from profilers.roofline import RooflineDevice
+from profilers.systolic import SystolicDevice
 from profilers.timing import TimingRule
 
-DEVICES: dict[str, type[HostDevice] | type[RemoteDevice]] = {
+DEVICES: dict[str, type[HostDevice] | type[RemoteDevice] | type[RooflineDevice] | type[SystolicDevice]] = {
     HostDevice.kind: HostDevice,
     RemoteDevice.kind: RemoteDevice,
+    RooflineDevice.kind: RooflineDevice,
+    SystolicDevice.kind: SystolicDevice,
 }
 """Device kind -> the frozen dataclass whose fields are the keys of a job file's section."""
 
 PROFILERS: dict[str, Callable[[TimingRule | None, Limits | None], Profiler]] = {
     HostDevice.kind: HostProfiler,
     RemoteDevice.kind: RemoteProfiler,
+    RooflineDevice.kind: AnalyticProfiler,
+    SystolicDevice.kind: AnalyticProfiler,
 }
 """Device kind -> what measures devices of this kind."""
 
@@ -64,3 +71,9 @@ def open_profiler(device: Device, rule: TimingRule | None = None, limits: Limits
         limits: what a model may use.
     """
     return PROFILERS[device.kind](rule, limits)
+
+
+def metrics_of(section: Mapping[str, object]) -> tuple[str, ...]:
+    """What a device of a job file's section tells; of an unknown kind, what all of them tell."""
+    kind = section.get("kind", HostDevice.kind)
+    return DEVICES[kind].metrics if isinstance(kind, str) and kind in DEVICES else Device.metrics

@@ -65,7 +65,7 @@ def test_job_files_in_the_text_are_sound() -> None:
 def _devices(sections: dict[str, Any]) -> dict[str, Any]:
     """The devices of a block, with no more threads than there are here."""
     return {
-        name: {**section, "threads": min(section["threads"], os.cpu_count() or 1)}
+        name: {**section, "threads": min(section["threads"], os.cpu_count() or 1)} if "threads" in section else section
         for name, section in sections.get("devices", {}).items()
     }
 

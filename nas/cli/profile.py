@@ -1,6 +1,7 @@
 """`nas profile` and `nas devices`: measuring without a job."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +13,10 @@ from nas.cli.options import AsJson, Default, StoreUrl
 from nas.cli.output import print_json, print_table
 from nas.jobspec.document import read_document
 from nas.jobspec.load import located_device
+from profilers.analytic import AnalyticDevice
 from profilers.errors import DeviceLost, ModelRefused, ProfilingFailed
 from profilers.limits import Limits
-from profilers.registry import make_device, open_profiler
+from profilers.registry import DEVICES, make_device, open_profiler
 from storage.errors import StoreNotFound
 from storage.records import Device
 from storage.store import ResultStore
@@ -29,16 +31,24 @@ def profile(
     optimisation: Annotated[str, typer.Option(help="Graph optimisation: disable, basic, extended or all.")] = "all",
     batch: Annotated[int, typer.Option(help="Samples in one run.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds that the measurement may take.")] = 60.0,
+    with_layers: Annotated[
+        bool, typer.Option("--layers", help="Show each layer, on devices that are computed and not measured.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the latency of an ONNX file on this machine's CPU, or on another device."""
+    """Tell what an ONNX file takes on this machine's CPU, or on another device."""
     with bad_input():
         section = {"threads": threads, "optimisation": optimisation, "batch": batch}
         if device is not None:
             if section != {"threads": 1, "optimisation": "all", "batch": 1}:
                 raise ValueError("--device brings its own settings; leave --threads, --optimisation and --batch out")
             section = _section(device)
-        target = make_device(section)
+        target = make_device(section, where=device or "device")
+        if with_layers and not isinstance(target, AnalyticDevice):
+            raise ValueError(
+                f"--layers: device {target.name!r} of kind {target.kind} runs a model as a whole; layers are told by "
+                f"{', '.join(kind for kind, each in DEVICES.items() if issubclass(each, AnalyticDevice))}"
+            )
         limits = Limits(wall_s=timeout, cpu_s=timeout * threads)
         if model.stat().st_size > limits.model_bytes:
             raise ModelRefused(f"{model} has {model.stat().st_size} bytes; allowed: at most {limits.model_bytes}")
@@ -51,10 +61,13 @@ def profile(
     except (ModelRefused, ProfilingFailed) as error:  # the user gave the model, so what it does is bad input too
         raise stop(f"{model}: {error}", 2) from error
     summary = measured.summary()
+    rows = [asdict(layer) for layer in measured.layers]
     if as_json:
-        print_json(summary)
-    else:
-        print_table([{"": name, "value": value} for name, value in summary.items()])
+        print_json({**summary, "layers": rows} if with_layers else summary)
+        return
+    print_table([{"": name, "value": value} for name, value in summary.items()])
+    if with_layers:
+        print_table(rows, empty="no layers: the model only reshapes")
 
 
 def _section(place: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from nas.evaluation.stage import Done, Stage
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport
 from nas.evaluation.timing_actor import DeviceGone, TimingActor
 from profilers.measurement import Measurement
+from profilers.registry import metrics_of
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.supernet_weights import SupernetWeights
 
@@ -32,7 +33,7 @@ class Evaluated:
 
     key: str
     metrics: dict[str, float] = field(default_factory=dict)
-    measurements: dict[str, Measurement] = field(default_factory=dict)
+    measurements: dict[str, Measurement] = field(default_factory=dict)  # device name -> what it measured
     error: str | None = None
     seconds: float = 0.0
 
@@ -59,7 +60,8 @@ class RayEvaluator:
         weights: the trained supernet's, or None for random ones when only timing is asked for, or where they come with
             the space.
         data: what networks are scored on; needed when that is asked for.
-        devices: the `devices` section of a job, name to settings; each gives a metric `latency_ms@NAME`.
+        devices: the `devices` section of a job, name to settings; each gives metrics `METRIC@NAME`, as
+            `profilers.registry.metrics_of` lists them.
         workers: number of evaluation actors.
         timing_waits: whether a timing on the host waits until no evaluation actor is at work, so that neither
             disturbs the other.
@@ -79,7 +81,7 @@ class RayEvaluator:
         if scored and data is None:
             raise ValueError("accuracy and loss can only be evaluated on a data set")
         self._scored = scored
-        self._metrics = {f"latency_ms@{name}": name for name in devices}
+        self._metrics = {name: [f"{metric}@{name}" for metric in metrics_of(devices[name])] for name in devices}
         shared = [ray.put(part) for part in (weights, data)]
         subnet = ray.remote(SubnetActor)
         self._subnets = Stage(
@@ -99,7 +101,7 @@ class RayEvaluator:
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests; one whose metrics are all known is answered at once."""
         for request in requests:
-            timings = [metric for metric in self._metrics if metric not in request.known]
+            timings = [name for name, told in self._metrics.items() if not request.known.keys() >= set(told)]
             progress = _Progress(Evaluated(request.key, dict(request.known)), timings)
             if timings or self._scored:
                 self._open[request.key] = progress
@@ -144,19 +146,19 @@ class RayEvaluator:
             if isinstance(done.value, DeviceGone):
                 raise RuntimeError(f"{done.value.reason}; the job can be resumed when it is back")
             if stage is not self._subnets:
-                progress.timed(f"latency_ms@{stage.name}", done.value if done.error is None else done.error)
+                progress.timed(stage.name, done.value if done.error is None else done.error)
             elif done.error is not None:
                 progress.fail(done.error)
             else:
                 progress.evaluated(done.value)
-                for metric in progress.waiting:
-                    self._timings[self._metrics[metric]].submit(done.key, done.rest[0])
+                for name in progress.waiting:
+                    self._timings[name].submit(done.key, done.rest[0])
             if not progress.waiting:
                 self._done.append(self._open.pop(done.key).result)
 
 
 class _Progress:
-    """A request under way, and the timings that are still to come."""
+    """A request under way, and the devices whose timings are still to come."""
 
     def __init__(self, result: Evaluated, waiting: list[str]) -> None:
         self.result = result
@@ -169,14 +171,15 @@ class _Progress:
         if report.error is not None:
             self.fail(report.error)
 
-    def timed(self, metric: str, measured: Measurement | str) -> None:
-        """Take in a timing, or the reason why there is none."""
-        self.waiting.remove(metric)
+    def timed(self, device: str, measured: Measurement | str) -> None:
+        """Take in what a device measured, or the reason why there is nothing."""
+        self.waiting.remove(device)
         if isinstance(measured, str):
-            self.result.error = f"{metric}: {measured}"
-        else:
-            self.result.metrics[metric] = measured.median_ms
-            self.result.measurements[metric] = measured
+            self.result.error = f"device {device}: {measured}"
+            return
+        self.result.metrics |= {f"{metric}@{device}": value for metric, value in measured.metrics.items()}
+        self.result.measurements[device] = measured
+        if not measured.computed:
             self.result.seconds += float(np.sum(measured.samples_ms)) / 1e3
 
     def fail(self, reason: str) -> None:

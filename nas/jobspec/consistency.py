@@ -6,11 +6,13 @@ from typing import Any
 
 from nas.jobspec.errors import Problem
 from nas.jobspec.wording import shown, suggestion
+from profilers.registry import metrics_of
 
 ACCURACY = "accuracy"
 LEARNED = (ACCURACY, "loss")
 """Metrics of trained networks on held-out data: share of right answers, and cross-entropy in nats."""
-LATENCY = "latency_ms@"
+UTILISATION = "utilisation@"
+"""Begins the name of a metric that, like accuracy, is a share and better when it is higher."""
 STATIC = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -18,8 +20,18 @@ _DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 def known_metrics(devices: Mapping[str, Any]) -> tuple[str, ...]:
     """The metrics that objectives of a job with these devices can name."""
-    named = [name for name in devices if _DEVICE_NAME.fullmatch(str(name))]
-    return (*LEARNED, *(f"{LATENCY}{name}" for name in named), *STATIC)
+    told = [
+        f"{metric}@{name}"
+        for name, section in devices.items()
+        if _DEVICE_NAME.fullmatch(str(name))
+        for metric in metrics_of(section if isinstance(section, Mapping) else {})
+    ]
+    return (*LEARNED, *told, *STATIC)
+
+
+def is_share(metric: object) -> bool:
+    """Whether a metric lies between 0 and 1 and should be high."""
+    return metric == ACCURACY or str(metric).startswith(UTILISATION)
 
 
 def asked_metrics(job: Mapping[str, Any]) -> list[Any]:
@@ -79,7 +91,7 @@ def _metrics(objectives: list[Mapping[str, Any]], devices: Any) -> list[Problem]
         metric = objective.get("metric")
         if not isinstance(metric, str):
             continue
-        undecided = metric.startswith(LATENCY) and not isinstance(devices, Mapping)
+        undecided = "@" in metric and not isinstance(devices, Mapping)
         if metric not in known and not undecided:
             message = f"objective {shown(metric)} is not a metric of this job; known: {', '.join(known)}"
             problems.append(Problem(("objectives", index), message + suggestion(metric, known)))
@@ -96,10 +108,11 @@ def _bounds(objectives: list[Mapping[str, Any]]) -> list[Problem]:
         bound, metric = objective.get("bound"), objective.get("metric")
         if isinstance(bound, bool) or not isinstance(bound, int | float):
             continue
-        if metric == ACCURACY and not 0 <= bound <= 1:
-            message = f"{bound:g} is not an accuracy; allowed: 0 to 1, so 0.97 and not 97"
+        if is_share(metric) and not 0 <= bound <= 1:
+            what = "an accuracy" if metric == ACCURACY else "a utilisation"
+            message = f"{bound:g} is not {what}; allowed: 0 to 1, so 0.97 and not 97"
             problems.append(Problem(("objectives", index, "bound"), message))
-        elif metric != ACCURACY and bound <= 0:
+        elif not is_share(metric) and bound <= 0:
             message = f"{bound:g} cannot bound {shown(metric)}; allowed: above 0"
             problems.append(Problem(("objectives", index, "bound"), message))
     return problems

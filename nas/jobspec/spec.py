@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from nas.jobspec.consistency import ACCURACY, LEARNED, asks_learned, inconsistencies
+from nas.jobspec.consistency import LEARNED, asks_learned, inconsistencies, is_share
 from nas.jobspec.errors import Problem
 from nas.objectives import Objective
 from search_spaces.training_settings import TrainingSettings
@@ -132,7 +132,7 @@ class ExecutionSpec(Section):
 
 
 class ObjectiveSpec(Objective):
-    """An objective as a job file gives it: the direction may be left out, accuracy rises and all else falls."""
+    """An objective as a job file gives it; with no direction, accuracy and utilisation rise and all else falls."""
 
     model_config = ConfigDict(strict=True)
 
@@ -142,7 +142,7 @@ class ObjectiveSpec(Objective):
         if isinstance(given, str):
             given = {"metric": given}
         if isinstance(given, Mapping) and "direction" not in given:
-            return {**given, "direction": "max" if given.get("metric") == ACCURACY else "min"}
+            return {**given, "direction": "max" if is_share(given.get("metric")) else "min"}
         return given
 
 

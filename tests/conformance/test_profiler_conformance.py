@@ -14,6 +14,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from profilers.analytic import AnalyticDevice
+from profilers.analytic_profiler import AnalyticProfiler
 from profilers.cancellation import Cancellation
 from profilers.device import Device
 from profilers.errors import ModelRefused, ProfilingFailed
@@ -24,11 +26,24 @@ from profilers.profiler import Profiler
 from profilers.registry import DEVICES
 from profilers.remote import RemoteDevice
 from profilers.remote_profiler import RemoteProfiler
+from profilers.roofline import RooflineDevice
+from profilers.systolic import SystolicDevice
 from profilers.timing import TimingRule
 from tests.profilers import onnx_models
 from tests.profilers.agents import agent, token_file
 
 Opener = Callable[[TimingRule, Limits], Profiler]
+
+ARRAY = SystolicDevice(
+    rows=16,
+    columns=16,
+    clock_mhz=400,
+    input_buffer_kib=64,
+    weight_buffer_kib=64,
+    output_buffer_kib=64,
+    bandwidth_gb_s=5,
+    batch=2,
+)
 
 Provider = Callable[[Path], AbstractContextManager[Device]]
 
@@ -45,6 +60,8 @@ PROFILERS: dict[str, tuple[Opener, Provider]] = {
     "host": (HostProfiler, lambda _: nullcontext(HostDevice())),
     "host-batch-2": (HostProfiler, lambda _: nullcontext(HostDevice(name="cpu.batch2", batch=2))),
     "remote": (RemoteProfiler, behind_an_agent),
+    "roofline": (AnalyticProfiler, lambda _: nullcontext(RooflineDevice(peak_macs_per_s=1e11, bandwidth_gb_s=5))),
+    "systolic": (AnalyticProfiler, lambda _: nullcontext(ARRAY)),
 }
 
 RULE = TimingRule(min_runs=30, max_runs=60)
@@ -65,6 +82,13 @@ def device(opener: tuple[Opener, Device]) -> Device:
     return opener[1]
 
 
+@pytest.fixture
+def runs(device: Device) -> None:
+    """Skip what asks for a model to be run: an analytic device reads it only."""
+    if isinstance(device, AnalyticDevice):
+        pytest.skip("an analytic device runs nothing")
+
+
 @pytest.fixture(scope="module")
 def profiler(opener: tuple[Opener, Device]) -> Iterator[Profiler]:
     """One profiler for all tests: a bad model must not harm the next."""
@@ -78,13 +102,21 @@ def test_measurement_is_complete(profiler: Profiler, device: Device) -> None:
     seen = profiler.profile(onnx_models.conv_net(), device)
     assert (seen.device, seen.fingerprint) == (device.name, device.fingerprint)
     assert seen.samples_ms.shape == (seen.runs,)
-    assert RULE.min_runs <= seen.runs <= RULE.max_runs
+    assert set(seen.metrics) == set(device.metrics)
+    assert seen.computed == isinstance(device, AnalyticDevice)
     assert seen.median_ms == np.median(seen.samples_ms)
     assert seen.samples_ms.min() <= seen.median_ms <= seen.p90_ms <= seen.p99_ms <= seen.samples_ms.max()
-    assert seen.warmup_runs >= 1
-    assert seen.session_ms > 0
     assert seen.queued_ms >= 0
     assert seen.peak_memory_bytes is None or seen.peak_memory_bytes > 0
+
+
+@pytest.mark.usefixtures("runs")
+def test_runs_are_counted(profiler: Profiler, device: Device) -> None:
+    """As many runs as the rule says, after a warm-up."""
+    seen = profiler.profile(onnx_models.conv_net(), device)
+    assert RULE.min_runs <= seen.runs <= RULE.max_runs
+    assert seen.warmup_runs >= 1
+    assert seen.session_ms > 0
 
 
 def fastest(profiler: Profiler, device: Device, model: bytes) -> float:
@@ -108,6 +140,7 @@ def test_ranking_agrees_with_cost(profiler: Profiler, device: Device) -> None:
     assert times == sorted(times)
 
 
+@pytest.mark.usefixtures("runs")
 def test_agrees_with_onnxruntime_called_directly(profiler: Profiler, device: Device) -> None:
     """The fastest run is as fast as in a plain script; medians of two spells differ on a machine that is shared."""
     model = onnx_models.conv_net(layers=8)
@@ -150,9 +183,18 @@ def test_bad_models_are_refused(profiler: Profiler, device: Device, name: str, m
     }
     with pytest.raises(ModelRefused, match=message):
         profiler.profile(models[name], device)
-    assert profiler.profile(onnx_models.relu(["N", 4]), device).runs >= RULE.min_runs
+    assert profiler.profile(onnx_models.relu(["N", 4]), device).median_ms > 0
 
 
+def test_size_limit(opener: tuple[Opener, Device]) -> None:
+    """A model that is larger than allowed is refused before it is read."""
+    opened, device = opener
+    refusal = pytest.raises(ModelRefused, match="allowed are 1 to 1,000")
+    with opened(RULE, Limits(model_bytes=1000)) as profiler, refusal:
+        profiler.profile(onnx_models.conv_net(), device)
+
+
+@pytest.mark.usefixtures("runs")
 def test_memory_limit(profiler: Profiler, device: Device) -> None:
     """A demand for memory that only shows at run time fails, and the next model is measured."""
     with pytest.raises(ProfilingFailed, match="more memory than it may have") as failed:
@@ -161,6 +203,7 @@ def test_memory_limit(profiler: Profiler, device: Device) -> None:
     assert profiler.profile(onnx_models.conv_net(), device).runs >= RULE.min_runs
 
 
+@pytest.mark.usefixtures("runs")
 def test_wall_clock_limit(opener: tuple[Opener, Device]) -> None:
     """A model that never ends is stopped at the wall-clock limit, and the next model is measured."""
     opened, device = opener
@@ -176,6 +219,16 @@ def test_every_kind_is_here() -> None:
     assert {name.split("-")[0] for name in PROFILERS} == set(DEVICES)
 
 
+def test_cancelled_before_it_begins(profiler: Profiler, device: Device) -> None:
+    """What was cancelled is not begun."""
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with pytest.raises(ProfilingFailed, match="the measurement was cancelled") as failed:
+        profiler.profile(onnx_models.conv_net(), device, cancellation=cancellation)
+    assert failed.value.reason == "cancelled"
+
+
+@pytest.mark.usefixtures("runs")
 def test_cancel(profiler: Profiler, device: Device) -> None:
     """A measurement is cancelled under way or before it begins, and the next model is measured."""
     cancellation = Cancellation()

@@ -35,6 +35,16 @@ GOOD: dict[str, Any] = {
     "strategy": {"name": "nsga2", "population": 20},
     "budget": {"evaluations": 100},
 }
+NPU = {
+    "kind": "systolic",
+    "rows": 16,
+    "columns": 16,
+    "clock_mhz": 400,
+    "input_buffer_kib": 64,
+    "weight_buffer_kib": 64,
+    "output_buffer_kib": 64,
+    "bandwidth_gb_s": 3.2,
+}
 KNOWN = "known: accuracy, loss, latency_ms@cpu, macs, params, peak_activation_bytes, bytes_moved"
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -181,7 +191,37 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "strategy option": ({"strategy.population": "20"}, "strategy.population: must be a whole number (got '20')"),
     "strategy range": ({"strategy.population": 1}, "strategy.population: must be at least 2 (got 1)"),
-    "device kind": ({"devices": {"cpu": {"kind": "hst"}}}, "devices.cpu: kind must be one of host, remote (got 'hst')"),
+    "device kind": (
+        {"devices": {"cpu": {"kind": "hst"}}},
+        "devices.cpu: kind must be one of host, remote, roofline, systolic (got 'hst')",
+    ),
+    "dataflow": (
+        {"devices": {"cpu": {}, "npu": NPU | {"dataflow": "row_stationary"}}},
+        "devices.npu: dataflow must be one of output_stationary, weight_stationary, input_stationary "
+        "(got 'row_stationary')",
+    ),
+    "no rows": (
+        {"devices": {"cpu": {}, "npu": NPU | {"rows": 0}}},
+        "devices.npu: rows must be a whole number from 1 to 65536 (got 0)",
+    ),
+    "no bandwidth": (
+        {"devices": {"cpu": {}, "npu": {"kind": "roofline", "peak_macs_per_s": 1e12}}},
+        "devices.npu: bandwidth_gb_s is missing, and there is no default",
+    ),
+    "small buffer": (
+        {"devices": {"cpu": {}, "npu": NPU | {"weight_buffer_kib": 0.25}}},
+        "devices.npu: weight_buffer_kib must be at least 0.5, twice 16 x 16 values of 1 bytes, to hold one tile and "
+        "the next with dataflow weight_stationary (got 0.25)",
+    ),
+    "energy of a CPU": (
+        {"objectives": ["energy_mj@cpu"], "data": None},
+        f"objectives[0]: objective 'energy_mj@cpu' is not a metric of this job; {KNOWN}; "
+        "did you mean 'latency_ms@cpu'?",
+    ),
+    "utilisation in percent": (
+        {"devices": {"npu": NPU}, "objectives": ["accuracy", {"metric": "utilisation@npu", "bound": 60}]},
+        "objectives[1].bound: 60 is not a utilisation; allowed: 0 to 1, so 0.97 and not 97",
+    ),
     "device name": (
         {"devices": {"cpu": {}, "my pi": {}}},
         "devices['my pi']: 'my pi' is not a name for a device; allowed: 1 to 64 letters, digits, '_', '.' or '-', "
@@ -357,9 +397,18 @@ def test_schema_is_a_schema_and_knows_the_good_from_the_bad() -> None:
     beyond_form = {"metric", "metric of no device", "metric twice", "accuracy in percent", "bound of nothing"}
     beyond_form |= {"space setting", "device named twice", "data set", "no data", "data without source"}
     beyond_form |= {"data of two sources", "data that are not there", "idle supernet", "device name"}
+    beyond_form |= {"dataflow", "no rows", "small buffer", "energy of a CPU", "utilisation in percent"}
     beyond_form |= {"pattern", "decisions that are never elastic", "epochs of phases", "warm-up of a phase"}
     for case, (changes, _) in BAD.items():
         assert validator.is_valid(changed(changes)) == (case in beyond_form - {"device named twice"}), case
+
+
+def test_a_described_device_gives_energy_and_utilisation() -> None:
+    """Three metrics of one device are objectives, each in its direction; the schema knows the section."""
+    objectives = ["latency_ms@npu", "energy_mj@npu", {"metric": "utilisation@npu", "bound": 0.5}]
+    job = changed({"devices": {"npu": NPU}, "objectives": objectives, "data": None})
+    assert [each.direction for each in parse_job(job).objectives] == ["min", "min", "max"]
+    jsonschema.validate(job, json_schema())
 
 
 def test_reading_a_job_needs_no_torch() -> None:
