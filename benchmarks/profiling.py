@@ -3,12 +3,15 @@
 Run: python benchmarks/profiling.py [--json FILE] [--models N] [--runs N] [--peer-models N] [--threads N]
 Networks are random ones of the Once-for-All MobileNetV3 space, built before the clock starts. The peer is the usual
 way: a new Python process for each model that makes a session, warms up with ten runs and times as many runs with
-`session.run`. It takes turns with the profiler over the first few models, so that both see the same machine.
-Aim: wall time at most 1.3 times the sum of the timed runs.
+`session.run`. It takes turns with the profiler over the first few models, so that both see the same machine. So does
+a remote agent on loopback, over all models: what it takes longer than the host profiler is the cost of the wire.
+Aims: wall time at most 1.3 times the sum of the timed runs; the wire at most 10 ms a model.
 """
 
 import argparse
 import json
+import os
+import secrets
 import statistics
 import subprocess
 import sys
@@ -17,15 +20,22 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 
+from profilers.device import Device
 from profilers.host import HostDevice
 from profilers.host_profiler import HostProfiler
 from profilers.measurement import Measurement
+from profilers.profiler import Profiler
+from profilers.remote import RemoteDevice
+from profilers.remote_profiler import RemoteProfiler
 from profilers.timing import TimingRule
 from search_spaces.mobilenet_v3 import MobileNetV3
 from search_spaces.onnx_file import model_bytes
 
 AIM = 1.3
+AGENT_AIM_MS = 10.0
+TOKEN = "NAS_BENCHMARK_TOKEN"  # noqa: S105 - the name of a variable
 
 PEER = """
 import json, sys, time
@@ -64,6 +74,7 @@ def main() -> None:
         start_ms = started(profiler, models[0], device)
         ours = profile_all(profiler, models, device)
         beside = compare(profiler, models[: arguments.peer_models], device, arguments.runs, arguments.threads)
+        agent = compare_agent(profiler, models, device, arguments.runs)
     figures = {
         "device": device.description,
         "models": len(models),
@@ -72,6 +83,7 @@ def main() -> None:
         **ours,
         "aim": AIM,
         "beside_the_peer": beside,
+        "agent_over_loopback": agent,
     }
     show(figures)
     if arguments.json:
@@ -161,6 +173,74 @@ def compare(
     }
 
 
+def compare_agent(profiler: HostProfiler, models: list[bytes], device: HostDevice, runs: int) -> dict[str, float]:
+    """Profile each model here and through an agent on loopback in turns; the wire is how much longer that takes.
+
+    On a machine that does other things as well, the processor time of both ends says more than the wall clock.
+    """
+    rule = TimingRule(min_runs=runs, max_runs=runs)
+    command = [sys.executable, "-m", "profilers.agent", "--serve", "127.0.0.1:0", "--name", "loopback"]
+    command += ["--token-env", TOKEN, "--threads", str(device.threads)]
+    os.environ[TOKEN] = secrets.token_hex(32)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().split()[3].removesuffix(":")
+        remote = RemoteDevice(address=address, token_env=TOKEN)
+        with RemoteProfiler(rule) as wired:
+            wired.profile(models[0], remote)
+            agent = psutil.Process(process.pid)
+            before = agent.cpu_times()
+            here, there = Side(profiler, device), Side(wired, remote)
+            for index, model in enumerate(models):
+                for side in (here, there) if index % 2 else (there, here):
+                    side.profile(model)
+            after = agent.cpu_times()
+    finally:
+        process.terminate()
+        process.communicate()
+    agent_cpu_ms = (after.user + after.system - before.user - before.system) * 1e3
+    wire = [distant - near for distant, near in zip(there.overheads_ms, here.overheads_ms, strict=True)]
+    ratios = [distant / near for distant, near in zip(there.medians_ms, here.medians_ms, strict=True)]
+    return {
+        "models": len(models),
+        "agent_overhead_ms": statistics.median(there.overheads_ms),
+        "host_overhead_ms": statistics.median(here.overheads_ms),
+        "wire_ms": statistics.median(wire),
+        "wire_lower_quartile_ms": statistics.quantiles(wire, n=4)[0],
+        "wire_cpu_ms": (there.cpu_ms + agent_cpu_ms - here.cpu_ms) / len(models),
+        "median_ratio": statistics.median(ratios),
+        "aim_ms": AGENT_AIM_MS,
+    }
+
+
+class Side:
+    """One of two ways to a measurement, and what it costs beside the runs.
+
+    Attributes:
+        overheads_ms: wall clock of each model without its runs and its session.
+        medians_ms: median run of each model.
+        cpu_ms: processor time of this process for all models.
+    """
+
+    def __init__(self, profiler: Profiler, device: Device) -> None:
+        self._profiler = profiler
+        self._device = device
+        self.overheads_ms: list[float] = []
+        self.medians_ms: list[float] = []
+        self.cpu_ms = 0.0
+
+    def profile(self, model: bytes) -> None:
+        """Profile a model."""
+        start, cpu = time.perf_counter(), time.process_time()
+        seen = self._profiler.profile(model, self._device)
+        self.cpu_ms += (time.process_time() - cpu) * 1e3
+        wall_ms = (time.perf_counter() - start) * 1e3
+        runs_ms = float(seen.samples_ms.sum()) + seen.warmup_runs * seen.median_ms
+        self.overheads_ms.append(wall_ms - runs_ms - seen.session_ms)
+        self.medians_ms.append(seen.median_ms)
+
+
 def show(figures: dict[str, object]) -> None:
     """Print the table."""
     beside = figures["beside_the_peer"]
@@ -191,6 +271,15 @@ def show(figures: dict[str, object]) -> None:
         print(f"  {label:26} {beside[mine]:10.2f} {beside[theirs]:10.2f} {ratio:8.2f}")
     low, high = beside["median_ratio_lowest"], beside["median_ratio_highest"]
     print(f"  median of a model, profiler / peer: {beside['median_ratio']:.3f} ({low:.3f} to {high:.3f})")
+    agent = figures["agent_over_loopback"]
+    assert isinstance(agent, dict)
+    print(f"remote agent over loopback, {agent['models']} models in turns with the host profiler")
+    print(f"  {'':26} {'agent':>10} {'host':>10}")
+    print(f"  {'overhead a model, ms':26} {agent['agent_overhead_ms']:10.2f} {agent['host_overhead_ms']:10.2f}")
+    print(f"  {'of it the wire, ms':26} {agent['wire_ms']:10.2f}  median; aim: at most {AGENT_AIM_MS:g}")
+    print(f"  {'  lower quartile, ms':26} {agent['wire_lower_quartile_ms']:10.2f}")
+    print(f"  {'  processor time, ms':26} {agent['wire_cpu_ms']:10.2f}  mean of both ends together")
+    print(f"  median of a model, agent / host: {agent['median_ratio']:.3f}")
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ class Bench:
         if running:
             running.cancellation.cancel()
 
-    def begin(self, turn: "Turn", order: Order, model: bytes) -> Running:
+    def begin(self, turn: "Turn", order: Order, model: memoryview) -> Running:
         """Start to measure in a thread of its own, which takes over the turn."""
         running = Running()
         with self._changed:
@@ -178,7 +178,7 @@ class Bench:
         with self._changed:
             return self._changed.wait_for(lambda: self._queue[0] is ticket, seconds)
 
-    def _measure(self, turn: "Turn", order: Order, model: bytes, running: Running) -> None:
+    def _measure(self, turn: "Turn", order: Order, model: memoryview, running: Running) -> None:
         """Measure a model, whatever comes of it."""
         try:
             profiler = self._opened(order.rule, order.limits)

@@ -174,7 +174,7 @@ class AgentServer(socketserver.ThreadingTCPServer):
             if running is not None:
                 return running
             connection.send({"event": "send"}, timeout_s=SILENCE_S)
-            model = connection.receive(order.model_bytes, timeout_s=transfer_s(order.model_bytes)).payload
+            model = connection.borrow_payload(order.model_bytes, timeout_s=transfer_s(order.model_bytes))
             return self._bench.begin(turn, order, model)
 
 

@@ -51,7 +51,7 @@ class HostProfiler:
 
     def profile(
         self,
-        model_bytes: bytes,
+        model_bytes: bytes | memoryview,
         device: Device,
         *,
         dimensions: Mapping[str, int] | None = None,
@@ -98,7 +98,7 @@ class HostProfiler:
     ) -> None:
         self.close()
 
-    def _ask(self, request: Mapping[str, object], model_bytes: bytes, cancellation: Cancellation) -> Frame:
+    def _ask(self, request: Mapping[str, object], model_bytes: bytes | memoryview, cancellation: Cancellation) -> Frame:
         """Give the model to the worker; a worker whose model failed is not used again."""
         if self._closed:
             raise ValueError("the profiler is closed; open a new one")
@@ -115,7 +115,9 @@ class HostProfiler:
             self._drop()
         return answer
 
-    def _begin(self, request: Mapping[str, object], model_bytes: bytes, cancellation: Cancellation) -> WorkerProcess:
+    def _begin(
+        self, request: Mapping[str, object], model_bytes: bytes | memoryview, cancellation: Cancellation
+    ) -> WorkerProcess:
         """Start the model on the worker, or on a fresh one when that one died while it was idle."""
         if self._worker is not None:
             try:

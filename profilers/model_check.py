@@ -60,7 +60,7 @@ def check_model(model_bytes: bytes, limits: Limits | None = None) -> ModelProto:
         raise ModelRefused(f"a name in the model is not UTF-8 text: {_one_line(error)}") from None
 
 
-def check_size(model_bytes: bytes, limits: Limits) -> None:
+def check_size(model_bytes: bytes | memoryview, limits: Limits) -> None:
     """Refuse a file that is empty or too large.
 
     Raises:

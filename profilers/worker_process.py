@@ -72,7 +72,7 @@ class WorkerProcess:
         """Process id."""
         return self._process.pid
 
-    def begin(self, header: Mapping[str, object], model_bytes: bytes, limits: Limits) -> None:
+    def begin(self, header: Mapping[str, object], model_bytes: bytes | memoryview, limits: Limits) -> None:
         """Give the worker a model, and wait until it has the device for itself.
 
         Whatever this or `finish` raises, the worker is in an unknown state and must be killed.
