@@ -138,7 +138,8 @@ def _fixed(value: ValueInfoProto, sizes: Mapping[str, int]) -> InputShape:
             f"input {value.name!r} is a {kind.WhichOneof('value') or 'value without a type'}; allowed are tensors"
         )
     data_type = kind.tensor_type.elem_type
-    type_name = onnx.TensorProto.DataType.Name(data_type).lower()
+    types = onnx.TensorProto.DataType
+    type_name = types.Name(data_type).lower() if data_type in types.values() else f"type {data_type}"
     if type_name not in INPUT_TYPES:
         raise ModelRefused(f"input {value.name!r} has elements of {type_name}; allowed: {', '.join(INPUT_TYPES)}")
     if not kind.tensor_type.HasField("shape"):

@@ -53,6 +53,7 @@ def test_fixed_shapes_are_measured_as_they_are() -> None:
         (parsed(["N", 3]), 1, {"N": 0}, "axis 'N' must be a positive integer (got 0)"),
         (parsed([3, 3]), 2, {}, "batches of 2, but no input has a first axis that is symbolic or 2 (inputs: x [3, 3])"),
         (parsed(["N"], TensorProto.STRING), 1, {}, "input 'x' has elements of string; allowed: float, float16"),
+        (parsed(["N"], 52), 1, {}, "input 'x' has elements of type 52; allowed: float, float16"),
         (parsed(None), 1, {}, "input 'x' has no shape"),
     ],
 )
