@@ -211,7 +211,9 @@ def test_darts_cells(rows: int) -> None:
         assert (found["macs"][place], found["params"][place]) == (expected["macs"], expected["params"])
 
 
-@pytest.mark.parametrize("space", [NasBench201(), NasBench201(literal=True), Darts(layers=4, width=4)], ids=["cell", "literal", "darts"])
+@pytest.mark.parametrize(
+    "space", [NasBench201(), NasBench201(literal=True), Darts(layers=4, width=4)], ids=["cell", "literal", "darts"]
+)
 def test_facts_are_in_range(space: SearchSpace) -> None:
     """Facts of any genotype lie below their sizes, and each of them varies."""
     facts = space.facts(space.sample(5000, np.random.default_rng(0)))

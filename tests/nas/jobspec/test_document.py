@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nas.jobspec.document import MAX_BYTES, DocumentError, parse_text, read_document
@@ -52,12 +52,24 @@ PLAIN = st.recursive(
 )
 
 
+class Quoting(yaml.SafeDumper):
+    """PyYAML's writer with words in quotes: it is YAML 1.1, for which a plain 0E0 is a word and not a number."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """A quoted word."""
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"')
+
+
+Quoting.add_representer(str, Quoting.represent_str)
+
+
 @given(PLAIN)
+@example(["0E0"])
 def test_what_pyyaml_and_json_write_is_read_back(value: object) -> None:
     """Any plain value survives PyYAML's own writer and the JSON writer."""
     assert parse_text(json.dumps(value), json_format=True) == value
     assert parse_text(json.dumps(value)) == value  # JSON is YAML 1.2
-    assert parse_text(yaml.safe_dump(value, default_style='"' if isinstance(value, str) else None)) == value
+    assert parse_text(yaml.dump(value, Dumper=Quoting)) == value
 
 
 @given(st.text(st.sampled_from("ab:- \n[]{},&*!|>'\"\\\\%#?0.eUx~@\t\x85\ud800"), max_size=40), st.booleans())
