@@ -23,12 +23,12 @@ import torch
 from mobilenet_modules import MobileNet  # beside this file
 from numpy.typing import NDArray
 
-from search_spaces.costs import costs
+from search_spaces.costs.population import PopulationCosts
+from search_spaces.costs.static import costs
+from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.graph import Graph
 from search_spaces.identity import graph_hash
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.onnx_file import model_bytes
-from search_spaces.population_costs import PopulationCosts
+from search_spaces.interchange.onnx_file import model_bytes
 from search_spaces.space import Genotype
 
 Weights = Mapping[str, NDArray[np.float32]]

@@ -80,7 +80,7 @@ class MobileNet(nn.Module):
     """One network of the space.
 
     Args:
-        settings: of `search_spaces.mobilenet_v3.MobileNetV3`.
+        settings: of `search_spaces.families.mobilenet_v3.MobileNetV3`.
         choices: decision name to option.
     """
 

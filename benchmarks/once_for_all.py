@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.genotypes import Population
-from search_spaces.mobilenet_v3 import MobileNetV3
 
 RIDGE = 1.0
 LATENCY = "latency_ms@titan_rtx_64"

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.genotypes import GenotypeSpace
-from search_spaces.mobilenet_v3 import MobileNetV3
 
 
 def median_seconds(action: Callable[[], object], repeats: int) -> float:

@@ -30,8 +30,8 @@ from profilers.profiler import Profiler
 from profilers.remote import RemoteDevice
 from profilers.remote_profiler import RemoteProfiler
 from profilers.timing import TimingRule
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.onnx_file import model_bytes
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.interchange.onnx_file import model_bytes
 
 AIM = 1.3
 AGENT_AIM_MS = 10.0

@@ -23,11 +23,11 @@ from nas.evaluation.scores import EvaluationData
 from nas.jobspec.load import parse_job
 from nas.problem import Problem, prepare
 from nas.results import Results
-from search_spaces.evaluation import METRICS, evaluate
 from search_spaces.space import Genotype
-from search_spaces.supernet import Supernet
-from search_spaces.training import SupernetTrainer, load_supernet
-from search_spaces.training_settings import TrainingSettings
+from search_spaces.supernet.evaluation import METRICS, evaluate
+from search_spaces.supernet.supernet import Supernet
+from search_spaces.training.settings import TrainingSettings
+from search_spaces.training.trainer import SupernetTrainer, load_supernet
 from storage.store import ResultStore
 
 

@@ -22,11 +22,11 @@ from rich.table import Table as Shown
 from scipy.stats import kendalltau
 
 from nas.table import Table
-from search_spaces.evaluation import evaluate
 from search_spaces.registry import SPACES
 from search_spaces.space import Population, SearchSpace
-from search_spaces.training import SupernetTrainer
-from search_spaces.training_settings import TrainingSettings
+from search_spaces.supernet.evaluation import evaluate
+from search_spaces.training.settings import TrainingSettings
+from search_spaces.training.trainer import SupernetTrainer
 
 MEAN, DEVIATION = (0.491, 0.482, 0.447), (0.247, 0.243, 0.262)
 

@@ -18,10 +18,10 @@ import torch
 from mobilenet_modules import MobileNet
 from torch.nn.functional import cross_entropy
 
-from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.interpreter.torch_graph import TorchGraph
 from search_spaces.space import Genotype, SearchSpace
-from search_spaces.supernet import Supernet
-from search_spaces.torch_graph import TorchGraph
+from search_spaces.supernet.supernet import Supernet
 
 SETTINGS: dict[str, tuple[dict[str, Any], int]] = {
     "digits 8 px": (

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.training import SupernetTrainer
-from search_spaces.training_settings import TrainingSettings
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.training.settings import TrainingSettings
+from search_spaces.training.trainer import SupernetTrainer
 
 STAGES = {
     "widths": (16, 24, 32), "strides": (1, 2, 2), "activations": ("relu", "h_swish", "h_swish"),

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from profilers.registry import make_device, open_profiler
-from search_spaces.onnx_reader import read_model
+from search_spaces.interchange.onnx_reader import read_model
 from search_spaces.summary import summarise
 
 content = Path(sys.argv[1]).read_bytes()

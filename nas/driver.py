@@ -17,7 +17,7 @@ from nas.results import Results
 from nas.search import Pace, Search
 from nas.supernet_training import trained_weights
 from profilers.registry import metrics_of
-from search_spaces.supernet_weights import SupernetWeights
+from search_spaces.supernet.weights import SupernetWeights
 from storage.errors import LeaseLost
 from storage.records import Device, JobStatus, Lease
 from storage.store import ResultStore

@@ -18,8 +18,8 @@ from nas.evaluation.subnet import subnets
 from nas.problem import Problem
 from nas.supernet_training import stored_weights
 from profilers.registry import make_device, metrics_of, open_profiler
-from search_spaces.images import resize
 from search_spaces.space_file import code_hash
+from search_spaces.supernet.images import resize
 from storage.records import Artifact, Evaluation, Job
 from storage.store import ResultStore
 

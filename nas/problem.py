@@ -18,7 +18,7 @@ from search_spaces.genotypes import Population
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import SearchSpace
 from search_spaces.space_file import told
-from search_spaces.supernet import Supernet
+from search_spaces.supernet.supernet import Supernet
 
 STATIC_METRICS = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 _TRIES = 4096

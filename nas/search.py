@@ -11,7 +11,7 @@ import numpy as np
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.objectives import Objective, losses, violations
 from nas.strategies.base import Strategy
-from search_spaces.costs import costs
+from search_spaces.costs.static import costs
 from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
 from storage.records import Architecture, Lease, Measurement, Outcome

@@ -13,9 +13,9 @@ from nas.cluster import ray
 from nas.evaluation.training_actor import TrainingActor
 from nas.problem import Problem
 from nas.progress import Progress
-from search_spaces.supernet_weights import SupernetWeights
-from search_spaces.training import load_supernet
-from search_spaces.training_settings import TrainingSettings
+from search_spaces.supernet.weights import SupernetWeights
+from search_spaces.training.settings import TrainingSettings
+from search_spaces.training.trainer import load_supernet
 from storage.records import Lease
 from storage.store import ResultStore
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.cost_evidence import Buildable, Rows
+from search_spaces.costs.evidence import Buildable, Rows
 
 
 def extreme(

@@ -12,7 +12,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.costs import METRICS
+from search_spaces.costs.static import METRICS
 from search_spaces.genotypes import Population
 from search_spaces.probes import Kind, Network, Probe, probes
 from search_spaces.routes import Gate, Routes, gates

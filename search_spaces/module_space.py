@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from search_spaces.costs import METRICS, costs
+from search_spaces.costs.static import METRICS, costs
 from search_spaces.decision import Option
 from search_spaces.graph import Graph, Shape
 from search_spaces.identity import graph_hash
-from search_spaces.images import resize
-from search_spaces.onnx_reader import read_model
+from search_spaces.interchange.onnx_reader import read_model
+from search_spaces.interchange.torch_export import export_module
 from search_spaces.space import Genotype, Pick, Population, SearchSpace
-from search_spaces.torch_export import export_module
+from search_spaces.supernet.images import resize
 
 CACHED_GRAPHS = 4096
 

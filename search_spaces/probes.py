@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from search_spaces.costs import node_costs
+from search_spaces.costs.static import node_costs
 from search_spaces.folding import live_nodes
 from search_spaces.graph import Graph, Node
 from search_spaces.operators import OPERATORS

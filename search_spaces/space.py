@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.costs import METRICS
+from search_spaces.costs.population import PopulationCosts
+from search_spaces.costs.static import METRICS
 from search_spaces.decision import Decision, Option
 from search_spaces.extremes import extreme
 from search_spaces.genotypes import GenotypeSpace
 from search_spaces.graph import Graph, Value
 from search_spaces.identity import graph_hash
-from search_spaces.population_costs import PopulationCosts
 
 Genotype = NDArray[np.int16]
 Population = NDArray[np.int16]

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from search_spaces.costs import METRICS, combine, node_costs
+from search_spaces.costs.static import METRICS, combine, node_costs
 from search_spaces.folding import Step, fold
 from search_spaces.graph import Graph, Value
-from search_spaces.onnx_reader import OnnxModel
+from search_spaces.interchange.onnx_reader import OnnxModel
 
 EACH = ("macs", "params", "bytes_moved")
 """Metrics that are sums over nodes."""

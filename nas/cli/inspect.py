@@ -19,7 +19,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Show the shapes, costs and operators of an ONNX file."""
-    from search_spaces.onnx_reader import read_model
+    from search_spaces.interchange.onnx_reader import read_model
     from search_spaces.summary import summarise
 
     with bad_input():

@@ -15,7 +15,7 @@ from nas.evaluation.timing_actor import DeviceGone, TimingActor
 from profilers.measurement import Measurement
 from profilers.registry import metrics_of
 from search_spaces.recipe import SpaceRecipe
-from search_spaces.supernet_weights import SupernetWeights
+from search_spaces.supernet.weights import SupernetWeights
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from nas.evaluation.scores import EvaluationData, batches
+from search_spaces.interchange.onnx_file import model_bytes
 from search_spaces.module_space import ModuleSpace, fitted
-from search_spaces.onnx_file import model_bytes
 from search_spaces.space import Genotype, SearchSpace
-from search_spaces.supernet import Supernet
-from search_spaces.supernet_weights import SupernetWeights
+from search_spaces.supernet.supernet import Supernet
+from search_spaces.supernet.weights import SupernetWeights
 
 
 class Network(Protocol):

@@ -10,7 +10,7 @@ from nas.evaluation.scores import EvaluationData, scores
 from nas.evaluation.subnet import subnets
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import Genotype
-from search_spaces.supernet_weights import SupernetWeights
+from search_spaces.supernet.weights import SupernetWeights
 
 
 @dataclass(frozen=True, slots=True)

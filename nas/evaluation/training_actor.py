@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from search_spaces.recipe import SpaceRecipe
-from search_spaces.training import SupernetTrainer
-from search_spaces.training_settings import TrainingSettings
+from search_spaces.training.settings import TrainingSettings
+from search_spaces.training.trainer import SupernetTrainer
 
 
 class TrainingActor:

@@ -16,9 +16,9 @@ from nas.jobspec.wording import unknown, unknown_key
 from nas.strategies.registry import STRATEGIES
 from profilers.errors import DeviceRefused
 from profilers.registry import make_device
-from search_spaces.phases import matching, patterns, unmatched
 from search_spaces.registry import SPACES
 from search_spaces.space import SearchSpace
+from search_spaces.supernet.phases import matching, patterns, unmatched
 
 
 def settings_of(space: type[SearchSpace]) -> dict[str, inspect.Parameter]:

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from nas.jobspec.consistency import LEARNED, asks_learned, inconsistencies, is_share
 from nas.jobspec.errors import Problem
 from nas.objectives import Objective
-from search_spaces.training_settings import TrainingSettings
+from search_spaces.training.settings import TrainingSettings
 
 DEFAULT_DEVICES: dict[str, dict[str, Any]] = {"cpu": {"kind": "host", "threads": 1}}
 

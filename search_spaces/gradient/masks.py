@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from search_spaces.supernet import Supernet
+from search_spaces.supernet.supernet import Supernet
 
 
 class Masks:
@@ -35,7 +35,7 @@ class Masks:
         if not self.scores:
             raise ValueError(
                 f"space {supernet.space.name!r} has no sparse operations to learn masks for; give its `operations` "
-                "some of search_spaces.cell_operations whose names begin with 'sparse_'"
+                "some of search_spaces.families.cell_operations whose names begin with 'sparse_'"
             )
 
     def masked(self) -> dict[str, Tensor]:

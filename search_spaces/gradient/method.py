@@ -16,7 +16,7 @@ from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.mixing import Paths
 from search_spaces.gradient.structure import Structure
 from search_spaces.space import Genotype
-from search_spaces.supernet import Supernet
+from search_spaces.supernet.supernet import Supernet
 
 Gradients = list[Tensor | None]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from search_spaces.gradient.mixing import Mixing, Paths
 from search_spaces.graph import Graph
-from search_spaces.supernet import Subnet, Supernet
+from search_spaces.supernet.supernet import Subnet, Supernet
 
 CACHED_NETWORKS = 64
 

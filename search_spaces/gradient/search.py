@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
 from search_spaces.gradient.cost_term import CostTerm
 from search_spaces.gradient.masks import Masks
 from search_spaces.gradient.method import Bilevel, Method, Relaxation
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
 from search_spaces.gradient.search_settings import SearchSettings
 from search_spaces.gradient.structure import Structure
-from search_spaces.optimiser import OPTIMISER_STATE, weights_optimiser
 from search_spaces.space import Genotype, SearchSpace
-from search_spaces.supernet import Supernet
-from search_spaces.training import OnStep, TrainingError
-from search_spaces.training_data import TrainingData
+from search_spaces.supernet.supernet import Supernet
+from search_spaces.training.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
+from search_spaces.training.data import TrainingData
+from search_spaces.training.optimiser import OPTIMISER_STATE, weights_optimiser
+from search_spaces.training.trainer import OnStep, TrainingError
 
 ADAM_STATE = OPTIMISER_STATE["adamw"]
 BASELINE_MEMORY = 0.9

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from search_spaces.augmentation_settings import AugmentationSettings
+from search_spaces.training.augmentation_settings import AugmentationSettings
 
 Positive = Annotated[float, Field(gt=0)]
 

@@ -19,7 +19,7 @@ class SharpDarts(Method):
 
     Max-W regularisation weighs candidate i by 1 - max(p) + p_i, so that no candidate starves while all are weak. The
     maximum counts as a constant, as in the authors' search over channels: it belongs to another candidate. Their
-    operations are those of the space, see `search_spaces.cell_operations`.
+    operations are those of the space, see `search_spaces.families.cell_operations`.
 
     Attributes:
         power: of the annealing; towards 1 it is a plain cosine, larger ones fall earlier.

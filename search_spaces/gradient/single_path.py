@@ -10,7 +10,7 @@ from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation, drawn
 from search_spaces.gradient.structure import Structure
 from search_spaces.gradient.superkernels import Superkernels
-from search_spaces.supernet import Supernet
+from search_spaces.supernet.supernet import Supernet
 
 
 class Thresholds(Logits):

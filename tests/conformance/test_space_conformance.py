@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces.costs import METRICS, costs
+from search_spaces.costs.static import METRICS, costs
 from search_spaces.graph import Graph
 from search_spaces.identity import graph_hash
-from search_spaces.onnx_file import model_bytes
-from search_spaces.onnx_reader import read_model
+from search_spaces.interchange.onnx_file import model_bytes
+from search_spaces.interchange.onnx_reader import read_model
+from search_spaces.interpreter.torch_graph import TorchGraph
 from search_spaces.registry import SPACES
 from search_spaces.space import SearchSpace
-from search_spaces.supernet import Supernet
-from search_spaces.supernet_settings import SupernetSettings
-from search_spaces.torch_graph import TorchGraph
+from search_spaces.supernet.settings import SupernetSettings
+from search_spaces.supernet.supernet import Supernet
 
 GENOTYPES = 50
 SMALL: dict[str, dict[str, Any]] = {

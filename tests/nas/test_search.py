@@ -12,7 +12,7 @@ from nas.results import Results
 from nas.search import Pace, Search
 from nas.strategies.base import Strategy
 from nas.strategies.registry import create, strategy
-from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.space import SearchSpace
 from storage.records import JobStatus
 from storage.store import ResultStore

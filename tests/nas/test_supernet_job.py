@@ -13,7 +13,7 @@ from nas.evaluation.subnet import subnets
 from nas.jobspec.load import parse_job
 from nas.problem import Problem, prepare
 from nas.supernet_training import FILE, stored_weights, training_device
-from search_spaces.training import SupernetTrainer
+from search_spaces.training.trainer import SupernetTrainer
 
 JOB: dict[str, Any] = {
     "name": "digits",

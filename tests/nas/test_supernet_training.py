@@ -10,9 +10,9 @@ import pytest
 
 from nas import supernet_training
 from nas.evaluation.training_actor import TrainingActor
-from search_spaces.checkpoint import read_notes
 from search_spaces.recipe import SpaceRecipe
-from search_spaces.training_settings import TrainingSettings
+from search_spaces.training.checkpoint import read_notes
+from search_spaces.training.settings import TrainingSettings
 
 SPACE = {
     "classes": 4,

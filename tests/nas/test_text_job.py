@@ -17,7 +17,7 @@ from nas.export import ExportFailed, export_model
 from nas.jobspec.load import parse_job
 from nas.problem import Problem, prepare
 from nas.supernet_training import FILE, stored_weights
-from search_spaces.training import SupernetTrainer
+from search_spaces.training.trainer import SupernetTrainer
 from storage.records import Evaluation
 from storage.store import ResultStore
 

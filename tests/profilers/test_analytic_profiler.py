@@ -9,8 +9,8 @@ from profilers.analytic_profiler import AnalyticProfiler
 from profilers.errors import DeviceRefused, ModelRefused
 from profilers.host import HostDevice
 from profilers.roofline import RooflineDevice
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.onnx_file import model_bytes
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.interchange.onnx_file import model_bytes
 from tests.profilers import onnx_models
 
 DEVICE = RooflineDevice(peak_macs_per_s=1e12, bandwidth_gb_s=10)

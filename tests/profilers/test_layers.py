@@ -12,8 +12,8 @@ from profilers.errors import ModelRefused
 from profilers.layers import CONV_ACTIVATIONS, GEMM_ACTIVATIONS, Layer, Product, layers
 from profilers.model_check import check_model
 from profilers.shapes import tensor_shapes
-from search_spaces.costs import costs
-from search_spaces.onnx_file import model_bytes
+from search_spaces.costs.static import costs
+from search_spaces.interchange.onnx_file import model_bytes
 from search_spaces.registry import SPACES
 from tests.profilers import onnx_models
 
@@ -87,7 +87,7 @@ def test_chains_are_fused_where_onnxruntime_does(chain: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_macs_are_those_of_the_graph(name: str) -> None:
-    """The layers of a file have the multiply-adds that `search_spaces.costs` counts before it was written."""
+    """The layers of a file have the multiply-adds that `costs.static` counts before it was written."""
     space = SPACES[name]()
     for genotype in space.sample(2, np.random.default_rng(0)):
         graph = space.graph(genotype)

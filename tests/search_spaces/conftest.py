@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from search_spaces.mobilenet_v3 import MobileNetV3
+from search_spaces.families.mobilenet_v3 import MobileNetV3
 
 MODULES = Path(__file__).parents[2] / "benchmarks" / "mobilenet_modules.py"
 

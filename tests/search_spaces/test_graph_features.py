@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.families.nasbench201 import NasBench201
 from search_spaces.graph_features import GraphFeatures
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.nasbench201 import NasBench201
 from search_spaces.probes import network, weight
 from search_spaces.routes import count_paths
 

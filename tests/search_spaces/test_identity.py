@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import layers
+from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.graph import Graph, Node, Value
 from search_spaces.identity import graph_hash
-from search_spaces.mobilenet_v3 import MobileNetV3
 
 Build = Callable[[Graph, Value], Value]
 

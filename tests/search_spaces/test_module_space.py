@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.costs import costs
+from search_spaces.costs.static import costs
 from search_spaces.decision import Decision
+from search_spaces.interchange.onnx_reader import read_model
+from search_spaces.interchange.torch_export import export_module
 from search_spaces.module_space import ModuleSpace
-from search_spaces.onnx_reader import read_model
-from search_spaces.torch_export import export_module
 
 OPERATORS = {"Conv", "BatchNormalization", "Relu", "ReduceMean", "Gemm"}
 

@@ -3,10 +3,10 @@
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from search_spaces.costs import costs
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.onnx_file import model_bytes
-from search_spaces.onnx_reader import read_model
+from search_spaces.costs.static import costs
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.interchange.onnx_file import model_bytes
+from search_spaces.interchange.onnx_reader import read_model
 from search_spaces.summary import summarise
 
 

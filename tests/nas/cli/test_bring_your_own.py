@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner, Result
 
 from nas.cli.main import app
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.onnx_file import model_bytes
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.interchange.onnx_file import model_bytes
 from search_spaces.registry import SPACES
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

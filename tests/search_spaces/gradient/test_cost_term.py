@@ -7,8 +7,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from search_spaces.checkpoint import CheckpointError
-from search_spaces.darts import Darts
+from search_spaces.families.darts import Darts
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.families.nasbench201 import NasBench201
 from search_spaces.gradient.budget import Budget
 from search_spaces.gradient.cost_term import CostSettings, CostTerm
 from search_spaces.gradient.decision_costs import DecisionCosts, EncodedCost
@@ -16,9 +17,8 @@ from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.registry import METHODS
 from search_spaces.gradient.search import GradientSearch
 from search_spaces.gradient.search_settings import SearchSettings
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.nasbench201 import NasBench201
 from search_spaces.space import Genotype, Population, SearchSpace
+from search_spaces.training.checkpoint import CheckpointError
 
 Data = tuple[np.ndarray, np.ndarray]
 OPTIONS = np.array([1.0, 2, 4, 7, 1, 3, 4, 9, 2, 5])  # of first, second and kernel of the directions

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from search_spaces.families.nasbench201 import NasBench201
 from search_spaces.gradient.masks import Masks
 from search_spaces.gradient.registry import METHODS
 from search_spaces.gradient.search import GradientSearch
 from search_spaces.gradient.search_settings import SearchSettings
-from search_spaces.nasbench201 import NasBench201
 from search_spaces.space import SearchSpace
-from search_spaces.supernet import Supernet
+from search_spaces.supernet.supernet import Supernet
 
 SPARSE = ("skip_connect", "sparse_sep_conv_3x3", "nor_conv_3x3")
 SETTINGS = SearchSettings(rounds=3, batch_size=8, learning_rate=0.1, logits_learning_rate=0.05, seed=1)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from search_spaces.darts import Darts
+from search_spaces.families.darts import Darts
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.families.nasbench201 import NasBench201
+from search_spaces.families.transformer_lm import TransformerLM
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.registry import METHODS
 from search_spaces.gradient.search import GradientSearch
 from search_spaces.gradient.search_settings import SearchSettings
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.nasbench201 import NasBench201
 from search_spaces.space import SearchSpace
-from search_spaces.transformer_lm import TransformerLM
 
 Data = tuple[np.ndarray, np.ndarray]
 DENSE = {name: method for name, method in METHODS.items() if name != "dass"}  # which has a test file of its own

@@ -9,20 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_spaces.darts import Darts
 from search_spaces.decision import Decision
+from search_spaces.families.darts import Darts
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.families.nasbench201 import NasBench201
+from search_spaces.families.resnet50 import ResNet50
+from search_spaces.families.transformer_lm import TransformerLM
 from search_spaces.gradient.mixing import Paths
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
 from search_spaces.gradient.structure import Structure
 from search_spaces.graph import Graph, GraphError
 from search_spaces.layers import conv, global_pool, linear
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.nasbench201 import NasBench201
-from search_spaces.resnet50 import ResNet50
 from search_spaces.space import Genotype, Pick, SearchSpace
-from search_spaces.supernet import Supernet
-from search_spaces.supernet_settings import SupernetSettings
-from search_spaces.transformer_lm import TransformerLM
+from search_spaces.supernet.settings import SupernetSettings
+from search_spaces.supernet.supernet import Supernet
 
 
 class TwoConvolutions(SearchSpace):

@@ -9,7 +9,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from search_spaces.checkpoint import CheckpointError
 from search_spaces.gradient.method import Bilevel, Relaxation, gradients_of
 from search_spaces.gradient.registry import METHODS
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
@@ -17,8 +16,9 @@ from search_spaces.gradient.search import GradientSearch
 from search_spaces.gradient.search_settings import SearchSettings
 from search_spaces.gradient.structure import Structure
 from search_spaces.space import SearchSpace
-from search_spaces.supernet import Supernet
-from search_spaces.training import TrainingError
+from search_spaces.supernet.supernet import Supernet
+from search_spaces.training.checkpoint import CheckpointError
+from search_spaces.training.trainer import TrainingError
 
 Data = tuple[np.ndarray, np.ndarray]
 QUICK: dict[str, Any] = {"rounds": 3, "batch_size": 32, "learning_rate": 0.05, "logits_learning_rate": 0.05, "seed": 3}

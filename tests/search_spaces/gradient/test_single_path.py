@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.families.nasbench201 import NasBench201
+from search_spaces.families.transformer_lm import TransformerLM
 from search_spaces.gradient.method import Relaxation
 from search_spaces.gradient.registry import METHODS
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
@@ -14,11 +17,8 @@ from search_spaces.gradient.search_settings import SearchSettings
 from search_spaces.gradient.single_path import Thresholds
 from search_spaces.gradient.structure import Structure
 from search_spaces.gradient.superkernels import Superkernels
-from search_spaces.mobilenet_v3 import MobileNetV3
-from search_spaces.nasbench201 import NasBench201
 from search_spaces.space import SearchSpace
-from search_spaces.supernet import Supernet
-from search_spaces.transformer_lm import TransformerLM
+from search_spaces.supernet.supernet import Supernet
 
 TOKENS: dict[str, Any] = {"vocabulary": 20, "length": 8, "head_dim": 8, "window": 4, "chunk": 4}
 TEXT = TransformerLM(depths=(1, 2), widths=(16,), heads=(2, 3), feed_forwards=(2, 3), **TOKENS)

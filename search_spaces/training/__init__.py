@@ -1,0 +1,1 @@
+"""Training of supernets: the loop, its settings, its data, its checkpoints."""
