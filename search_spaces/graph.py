@@ -208,15 +208,6 @@ class Graph:
             raise GraphError(f"output {value.name!r} is not a value of graph {self.name!r}")
         self.outputs.append(value)
 
-    def consumers(self) -> dict[str, list[Node]]:
-        """The nodes that read each value; a value nobody reads is absent."""
-        readers: dict[str, list[Node]] = {}
-        for node in self.nodes:
-            for name in node.inputs:
-                if name:
-                    readers.setdefault(name, []).append(node)
-        return readers
-
     def _register(self, value: V) -> V:
         if value.name in self.values or not value.name:
             raise self._taken(value.name)

@@ -14,8 +14,6 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
-pytest.register_assert_rewrite("storage.conformance")
-
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 
 

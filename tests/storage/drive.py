@@ -2,7 +2,8 @@
 
 import sys
 
-from storage.conformance import architecture
+from toy_records import architecture
+
 from storage.records import Device, JobStatus, Measurement, Outcome
 from storage.store import ResultStore
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event
+from toy_records import architecture, running
 
-from storage.conformance import architecture, running
 from storage.errors import BadStore, StoreFailed, StoreNotFound
 from storage.records import Outcome
 from storage.store import ResultStore

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from toy_records import architecture
 
-from storage.conformance import architecture
 from storage.records import JobStatus, Outcome
 from storage.store import ResultStore
 
 DRIVE = Path(__file__).with_name("drive.py")
+PATHS = [str(DRIVE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(PATHS)}
 ROUNDS = 20
 
 
@@ -27,7 +29,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_drivers_write_at_once(url: str) -> None:
     """Six drivers with 60 writes of rows each on the same architectures: no locked error, no deadlock, nothing lost."""
     processes = [
-        subprocess.Popen([sys.executable, "-W", "error", DRIVE, url, str(index), str(ROUNDS)], stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-W", "error", DRIVE, url, str(index), str(ROUNDS)],
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+        )
         for index in range(6)
     ]
     for process in processes:
@@ -46,7 +52,7 @@ def test_drivers_write_at_once(url: str) -> None:
 def test_a_killed_driver_loses_nothing_told(url: str) -> None:
     """After `kill -9` at any point the store opens, and what is there goes on where it stopped."""
     with ResultStore(url) as store:
-        process = subprocess.Popen([sys.executable, DRIVE, url, "0", "100000"])
+        process = subprocess.Popen([sys.executable, DRIVE, url, "0", "100000"], env=ENVIRONMENT)
         while not store.jobs() or store.jobs()[0].evaluated < 5:
             assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)

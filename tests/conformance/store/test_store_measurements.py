@@ -1,0 +1,95 @@
+"""Devices, measurements and artifacts."""
+
+import math
+from datetime import timedelta
+
+import pytest
+from toy_records import Clock, architecture, running
+
+from storage.errors import (
+    InvalidRecord,
+)
+from storage.records import Device, JobStatus, Measurement
+from storage.store import ResultStore
+
+
+def test_measurements_are_reused(store: ResultStore) -> None:
+    """What one job measured another one finds, by architecture, device and metric."""
+    lease = running(store, 3)
+    store.add_device(Device("f", "cpu", {"model": "Ω", "threads": 1}))
+    keys = [architecture(index).key for index in range(3)]
+    statistics = {"median": 2.0, "p90": 2.5, "runs": 3}
+    store.add_measurements(
+        lease,
+        [
+            Measurement(keys[0], "f", "latency_ms", 2.0, "cpu", statistics, (1.5, 2.0, 2.5)),
+            Measurement(keys[1], "f", "latency_ms", math.nan, "cpu"),
+            Measurement(keys[1], "f", "energy_mj", 5.0, "cpu"),
+        ],
+    )
+    found = store.measurements([*keys[::-1], "f" * 64], "f", "latency_ms")
+    assert list(found) == [keys[1], keys[0]]
+    assert math.isnan(found[keys[1]].value)
+    one = found[keys[0]]
+    assert (one.value, one.statistics, one.samples) == (2.0, statistics, (1.5, 2.0, 2.5))
+    assert (one.device_name, one.job_id) == ("cpu", lease.job_id)
+    assert one.created_at is not None
+    assert one.created_at.utcoffset() == timedelta(0)
+    assert store.measurements(keys, "g", "latency_ms") == {}
+
+
+def test_a_newer_measurement_replaces(store: ResultStore) -> None:
+    """Measured again, by somebody without a lease or without a job: the newest stands."""
+    lease = running(store, 1)
+    key = architecture(0).key
+    store.add_device(Device("f", "cpu"))
+    for job, values in ((lease, [1.0, 2.0]), (lease.job_id, [3.0]), (None, [4.0])):
+        store.add_measurements(job, [Measurement(key, "f", "latency_ms", value, "cpu") for value in values])
+        found = store.measurements([key], "f", "latency_ms")[key]
+        assert found.value == values[-1]
+        assert found.job_id == (None if job is None else lease.job_id)
+
+
+def test_a_measurement_is_of_something_known(store: ResultStore) -> None:
+    """An architecture or a device that nobody recorded is refused, and so are the others beside it."""
+    lease = running(store, 1)
+    key = architecture(0).key
+    good = Measurement(key, "f", "latency_ms", 1.0, "cpu")
+    with pytest.raises(InvalidRecord, match="no device has the fingerprint 'f'"):
+        store.add_measurements(lease, [good])
+    store.add_device(Device("f", "cpu"))
+    with pytest.raises(InvalidRecord, match=f"no architecture {'f' * 64} is recorded"):
+        store.add_measurements(lease, [good, Measurement("f" * 64, "f", "latency_ms", 1.0, "cpu")])
+    with pytest.raises(InvalidRecord, match="statistics of a measurement has no JSON form"):
+        store.add_measurements(lease, [Measurement(key, "f", "m", 1.0, "cpu", {"spread": math.nan})])
+    assert store.measurements([key], "f", "latency_ms") == {}
+
+
+def test_devices_are_seen_again(store: ResultStore, clock: Clock) -> None:
+    """One row per fingerprint, with the newest name and description; the last seen comes first."""
+    store.add_device(Device("a", "cpu", {"threads": 1}))
+    store.add_device(Device("b", "gpu"))
+    store.add_device(Device("a", "cpu renamed", {"threads": 2}))
+    assert store.devices() == [
+        Device("a", "cpu renamed", {"threads": 2}, clock.time),
+        Device("b", "gpu", {}, clock.time - timedelta(milliseconds=1)),
+    ]
+
+
+def test_artifacts(store: ResultStore, clock: Clock) -> None:
+    """Newest first, by kind; a file that is written again keeps its id and its place is new."""
+    lease = running(store)
+    supernet = store.add_artifact(lease, "supernet", "s.safetensors", sha256="a" * 64, size_bytes=2**40)
+    store.finish(lease, JobStatus.SUCCEEDED)
+    onnx = store.add_artifact(
+        lease.job_id, "onnx", "Ω/x.onnx", sha256="b" * 64, size_bytes=0, metadata={"pick": "knee"}
+    )
+    assert store.artifacts(lease.job_id) == [onnx, supernet]
+    assert store.artifacts(lease.job_id, kind="onnx") == [onnx]
+    assert (onnx.path, onnx.metadata, onnx.created_at) == ("Ω/x.onnx", {"pick": "knee"}, clock.time)
+    assert supernet.size_bytes == 2**40
+    again = store.add_artifact(lease.job_id, "supernet", "s.safetensors", sha256="c" * 64, size_bytes=3)
+    assert (again.id, again.sha256) == (supernet.id, "c" * 64)
+    assert store.artifacts(lease.job_id) == [again, onnx]
+    with pytest.raises(InvalidRecord, match="SHA-256 is 64"):
+        store.add_artifact(lease.job_id, "plot", "p.png", sha256="abc", size_bytes=1)
