@@ -111,6 +111,11 @@ class Bench:
             self._forget()
             return self._requests.get(identity)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the agent ends, so that what came of a measurement may be its doing and not the model's."""
+        return self._closed
+
     @contextmanager
     def turn(self, seconds: float, alive: Callable[[], None], every_s: float) -> Iterator["Turn"]:
         """Wait in the queue until the device is free; the turn is over on leaving, or when its measurement is.

@@ -165,6 +165,8 @@ class AgentServer(socketserver.ThreadingTCPServer):
         with running.watched():
             while (answer := running.wait(HEARTBEAT_S)) is None:
                 alive("running")
+        if self._bench.closed:
+            raise FrameClosedError("the agent ends")  # the client asks again when it is back
         return answer
 
     def _begun(self, connection: Connection, order: Order, alive: Any) -> Running:

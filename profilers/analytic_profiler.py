@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -15,11 +13,12 @@ from profilers.layers import layers
 from profilers.limits import Limits
 from profilers.measurement import Measurement
 from profilers.model_check import check_model
+from profilers.profiler import Profiler
 from profilers.shapes import tensor_shapes
 from profilers.timing import TimingRule
 
 
-class AnalyticProfiler:
+class AnalyticProfiler(Profiler):
     """Reads a model and adds up its layers. Nothing is run, so there is no lock, no process and no repetition.
 
     A model is parsed and checked in this process, by onnx's native code.
@@ -82,14 +81,3 @@ class AnalyticProfiler:
     def close(self) -> None:
         """Refuse further models."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -4,8 +4,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from profilers.answer import read_answer
 from profilers.cancellation import Cancellation, cancelled
@@ -17,11 +15,12 @@ from profilers.host import HostDevice
 from profilers.limits import Limits
 from profilers.measurement import Measurement
 from profilers.model_check import check_size
+from profilers.profiler import Profiler
 from profilers.timing import TimingRule
 from profilers.worker_process import WorkerProcess
 
 
-class HostProfiler:
+class HostProfiler(Profiler):
     """Keeps one worker process that runs the models, and replaces it when a model took it down.
 
     The worker costs its start once and not once a model. It checks the model, holds the lock of the device
@@ -86,17 +85,6 @@ class HostProfiler:
             worker, self._worker = self._worker, None
             if worker:
                 worker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ask(self, request: Mapping[str, object], model_bytes: bytes | memoryview, cancellation: Cancellation) -> Frame:
         """Give the model to the worker; a worker whose model failed is not used again."""

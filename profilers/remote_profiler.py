@@ -5,8 +5,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from types import TracebackType
-from typing import Self
 
 from profilers.agent_link import LOST, AgentLink
 from profilers.answer import read_answer
@@ -17,6 +15,7 @@ from profilers.frames import Frame, FrameError
 from profilers.limits import Limits
 from profilers.measurement import Measurement
 from profilers.model_check import check_size
+from profilers.profiler import Profiler
 from profilers.remote import RemoteDevice
 from profilers.timing import TimingRule
 
@@ -24,7 +23,7 @@ MAX_SENT = 3
 """Times that a model is sent: an agent that was lost so often with it is not offered it again."""
 
 
-class RemoteProfiler:
+class RemoteProfiler(Profiler):
     """Sends models to an agent and hears how long they take.
 
     The connection is kept between models. When it is lost, or the agent is started anew, the same request is made
@@ -77,17 +76,6 @@ class RemoteProfiler:
         with self._one_at_a_time:
             self._closed = True
             self._drop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ask(
         self, device: RemoteDevice, request: Mapping[str, object], model_bytes: bytes, cancellation: Cancellation
