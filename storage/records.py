@@ -130,6 +130,23 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """The `number`-th round (from 1) of a search that trains as it goes, such as a differentiable one.
+
+    `genotype` is the network that the search stands for after it, `chances` are the probabilities of the options of
+    each decision, and `last` says that no round follows. A metric that is NaN or infinite is kept as that. The store
+    sets `created_at`.
+    """
+
+    number: int
+    genotype: Json
+    chances: Mapping[str, Sequence[float]]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    last: bool = False
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """A measuring target. `fingerprint` changes with whatever changes its timings; `name` is for people.
 

@@ -121,6 +121,34 @@ class MetricRow(Base):
     value: Mapped[float] = mapped_column(Number, nullable=True)
 
 
+class RoundRow(Base):
+    """A round of a search that trains as it goes: what it stands for then. `last` says that no other follows."""
+
+    __tablename__ = "rounds"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    genotype: Mapped[dict[str, Any]]
+    chances: Mapped[dict[str, Any]]
+    last: Mapped[bool]
+    created_at: Mapped[datetime]
+
+
+class RoundMetricRow(Base):
+    """One metric of one round. NULL means NaN."""
+
+    __tablename__ = "round_metrics"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "number"], ["rounds.job_id", "rounds.number"]),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float] = mapped_column(Number, nullable=True)
+
+
 class DeviceRow(Base):
     """A measuring target, by its fingerprint."""
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from storage import artifacts, history, jobs, measurements
+from storage import artifacts, history, jobs, measurements, rounds
 from storage.database import Database
 from storage.errors import BadStore, StoreFailed
 from storage.migrate import prepare
@@ -20,6 +20,7 @@ from storage.records import (
     Measurement,
     Outcome,
     Proposal,
+    Round,
 )
 
 #: Where results go unless the user says otherwise: a file in the current folder.
@@ -197,6 +198,37 @@ class ResultStore:
         """The recorded ones of these architectures by key, whichever job proposed them."""
         with self._database.read() as connection:
             return history.architectures(connection, keys)
+
+    def add_architectures(self, lease: Lease, rows: Iterable[Architecture]) -> None:
+        """Make architectures known that are measured without being proposed; those that are known stay as they are.
+
+        Raises:
+            LeaseLost: the lease is over.
+            InvalidRecord: a key, genotype or static metric has no stored form.
+        """
+        checked = history.checked_architectures(rows)
+        with self._database.write() as connection:
+            jobs.hold(connection, lease, self._clock(), self.name)
+            history.add_architectures(connection, checked)
+
+    def add_round(self, lease: Lease, row: Round) -> None:
+        """Record a round of a search that trains as it goes.
+
+        Raises:
+            LeaseLost: the lease is over.
+            InvalidRecord: it does not follow the last recorded one, or a value has no stored form.
+        """
+        checked = rounds.checked(row)
+        with self._database.write() as connection:
+            now = self._clock()
+            jobs.hold(connection, lease, now, self.name)
+            rounds.add(connection, lease.job_id, checked, now)
+
+    def rounds(self, job_id: str) -> list[Round]:
+        """The rounds of a job, in their order; none of a search that does not train."""
+        with self._database.read() as connection:
+            jobs.get(connection, job_id, self.name)
+            return rounds.of_job(connection, job_id)
 
     # Devices and measurements
 

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from storage.errors import BadStore, SchemaTooNew, StoreNotFound
 from storage.migrate import HEAD, MIGRATIONS, VERSION_TABLE, revision, upgrade
+from storage.records import Round
 from storage.schema import Base
 from storage.store import ResultStore
 
@@ -75,6 +76,24 @@ def test_the_names_of_constraints_are_the_models(tmp_path: Path) -> None:
 def test_the_newest_revision_is_written_down() -> None:
     """A store is recognised as up to date without Alembic: the constant is the head of the scripts."""
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
+
+
+def test_an_older_store_is_upgraded(url: str) -> None:
+    """One of the first revision keeps its jobs, and has rounds like a new one."""
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        upgrade(connection, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO jobs (id, name, spec, status, created_at, fence) "
+                "VALUES ('old', 'old', '{}', 'QUEUED', '2024-01-01 00:00:00.000000', 0)"
+            )
+        )
+    engine.dispose()
+    with ResultStore(url, create=False) as store:
+        assert [job.id for job in store.jobs()] == ["old"]
+        store.add_round(store.claim("old", "me"), Round(1, {"op": "skip"}, {}, {"loss": 0.5}))
+        assert store.rounds("old")[0].metrics == {"loss": 0.5}
 
 
 def test_a_newer_schema_is_refused(url: str) -> None:

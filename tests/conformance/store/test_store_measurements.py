@@ -6,10 +6,8 @@ from datetime import timedelta
 import pytest
 from toy_records import Clock, architecture, running
 
-from storage.errors import (
-    InvalidRecord,
-)
-from storage.records import Device, JobStatus, Measurement
+from storage.errors import InvalidRecord, LeaseLost
+from storage.records import Device, JobStatus, Lease, Measurement
 from storage.store import ResultStore
 
 
@@ -48,6 +46,20 @@ def test_a_newer_measurement_replaces(store: ResultStore) -> None:
         found = store.measurements([key], "f", "latency_ms")[key]
         assert found.value == values[-1]
         assert found.job_id == (None if job is None else lease.job_id)
+
+
+def test_what_nobody_proposed_can_be_measured(store: ResultStore) -> None:
+    """Once it is made known; that it is known already changes nothing."""
+    lease = running(store, 1)
+    store.add_device(Device("f", "cpu"))
+    rows = [architecture(index) for index in (1, 0)]
+    for _ in range(2):
+        store.add_architectures(lease, rows)
+    store.add_measurements(lease, [Measurement(row.key, "f", "latency_ms", 1.0, "cpu") for row in rows])
+    assert store.architectures([row.key for row in rows]) == {row.key: row for row in rows}
+    assert store.job(lease.job_id).proposed == 1
+    with pytest.raises(LeaseLost):
+        store.add_architectures(Lease(lease.job_id, lease.fence - 1), rows)
 
 
 def test_a_measurement_is_of_something_known(store: ResultStore) -> None:
