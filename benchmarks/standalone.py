@@ -26,16 +26,18 @@ from nas.results import Results
 from search_spaces.space import Genotype
 from search_spaces.supernet.evaluation import METRICS, evaluate
 from search_spaces.supernet.supernet import Supernet
-from search_spaces.training.settings import TrainingSettings
-from search_spaces.training.trainer import SupernetTrainer, load_supernet
+from search_spaces.training.network_settings import NetworkSettings
+from search_spaces.training.network_trainer import NetworkTrainer
+from search_spaces.training.recipe_settings import RecipeSettings
+from search_spaces.training.trainer import load_supernet
 from storage.store import ResultStore
 
 
-def alone(problem: Problem, row: Genotype, recipe: TrainingSettings, name: str) -> tuple[Supernet, float]:
+def alone(problem: Problem, row: Genotype, recipe: NetworkSettings, name: str) -> tuple[Supernet, float]:
     """The weights of one network trained from scratch, and the seconds that took."""
     assert problem.dataset is not None
     train = problem.dataset.train
-    trainer = SupernetTrainer(problem.space, recipe, train.inputs(), np.array(train.labels), genotype=row)
+    trainer = NetworkTrainer(problem.space, row, recipe, train.inputs(), np.array(train.labels))
     started = time.perf_counter()
     while not trainer.finished:
         metrics = trainer.train_epoch()
@@ -69,7 +71,8 @@ def main() -> None:
         for name in given.networks
     }
     own = {"epochs": given.epochs, "learning_rate": given.learning_rate}
-    recipe = spec.training.model_copy(update={key: value for key, value in own.items() if value is not None})
+    given_own = {key: value for key, value in own.items() if value is not None}
+    recipe = NetworkSettings(**{**spec.training.model_dump(include=set(RecipeSettings.model_fields)), **given_own})
     torch.set_num_threads(1)
     calibration, inputs, labels = [
         torch.from_numpy(np.array(part)) for part in (data.calibration, data.inputs, data.labels)

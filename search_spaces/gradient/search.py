@@ -26,8 +26,8 @@ from search_spaces.space import Genotype, SearchSpace
 from search_spaces.supernet.supernet import Supernet
 from search_spaces.training.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
 from search_spaces.training.data import TrainingData
+from search_spaces.training.loop import OnStep, TrainingError
 from search_spaces.training.optimiser import OPTIMISER_STATE, weights_optimiser
-from search_spaces.training.trainer import OnStep, TrainingError
 
 ADAM_STATE = OPTIMISER_STATE["adamw"]
 BASELINE_MEMORY = 0.9

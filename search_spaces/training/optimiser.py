@@ -1,4 +1,4 @@
-"""The optimiser of a supernet's weights."""
+"""The optimiser of weights."""
 
 from collections.abc import Iterable
 from typing import Literal, Protocol
@@ -7,15 +7,16 @@ import torch
 from torch import nn
 
 from search_spaces.supernet.supernet import Supernet
+from search_spaces.training.lion import Lion
 
-OPTIMISER_STATE = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq", "step")}
+OPTIMISER_STATE = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq", "step"), "lion": ("exp_avg",)}
 
 
 class OptimiserSettings(Protocol):
     """What of a recipe is about the optimiser."""
 
     @property
-    def optimiser(self) -> Literal["sgd", "adamw"]:
+    def optimiser(self) -> Literal["sgd", "adamw", "lion"]:
         """Its kind."""
 
     @property
@@ -24,7 +25,7 @@ class OptimiserSettings(Protocol):
 
     @property
     def momentum(self) -> float:
-        """Of `sgd`, and beta 1 of `adamw`."""
+        """Of `sgd`, and beta 1 of the others."""
 
     @property
     def weight_decay(self) -> float:
@@ -39,6 +40,8 @@ def weights_optimiser(
     others = [value for name, value in supernet.shared.items() if supernet.roles[name] != "weight"] + list(more)
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
+    if settings.optimiser == "lion":
+        return Lion(groups, lr=settings.learning_rate, betas=(settings.momentum, 0.99))
     if settings.optimiser == "adamw":
         betas = (settings.momentum, 0.999)
         return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)

@@ -1,11 +1,11 @@
-"""How a supernet, or one network of it, is trained."""
+"""How a supernet is trained."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from search_spaces.supernet.settings import SupernetSettings
-from search_spaces.training.augmentation_settings import AugmentationSettings
+from search_spaces.training.recipe_settings import RecipeSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -40,20 +40,14 @@ class Phase(BaseModel):
         return f"{length}, {what}{', channels ordered first' if self.order_channels else ''}"
 
 
-class TrainingSettings(SupernetSettings):
-    """The recipe, and the tensors that are trained; unknown keys are refused.
+class TrainingSettings(SupernetSettings, RecipeSettings):
+    """The recipe of a supernet, and the tensors that are trained; unknown keys are refused.
 
     Attributes:
-        phases: progressive shrinking: what is elastic when. Without phases everything is, in all epochs.
-        epochs: passes over the training images; with phases their sum, and it need not be given.
-        batch_size: images a step; an incomplete last batch is left out.
-        optimiser: `sgd` (with Nesterov momentum) or `adamw`.
-        learning_rate: its peak; it rises linearly over `warmup_epochs` and falls to zero along a cosine, anew in each
-            phase. A step follows the mean gradient of its networks, so short supernet trainings bear twice the rate
-            of one network.
-        momentum: of `sgd`, and beta 1 of `adamw`.
-        weight_decay: of weights only, never of biases and normalisation.
-        label_smoothing: share of the target spread over all classes.
+        phases: progressive shrinking: what is elastic when. Without phases everything is, in all epochs; with them
+            `epochs` is their sum and need not be given, and the learning rate rises and falls anew in each.
+        learning_rate: its peak. A step follows the mean gradient of its networks, so short supernet trainings bear
+            twice the rate of one network.
         sampling: which networks a step trains. `sandwich`: the largest, the smallest and random ones, which learn from
             the largest (Yu and Huang, arXiv 1903.05134). Where decisions are about operators and not about sizes, the
             largest means little: `uniform` draws random ones only (Guo et al., arXiv 1904.00420), `fair` draws as many
@@ -62,34 +56,14 @@ class TrainingSettings(SupernetSettings):
         random_subnets: random networks of each step; `fair` does not ask.
         distillation: share of the largest network's predictions in the targets of the other networks.
         temperature: by which logits are divided before they are distilled.
-        precision: of what networks compute in training (autocast); weights and optimiser are float32 always.
-            `float16` scales the loss and leaves out steps whose gradients overflow.
-        gradient_clip: largest norm of the gradient, null for no limit.
-        shift: pixels by which training images are moved at random.
-        flip: whether training images are mirrored at random.
-        augmentation: further random changes of training images, null for none.
-        seed: of first values, order, sampled networks and augmentation.
     """
 
     phases: tuple[Phase, ...] = Field(default=(), max_length=64, strict=False)
-    epochs: int = Field(default=40, ge=1, le=100_000)
-    batch_size: int = Field(default=64, ge=2, le=65_536)
-    optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.3
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1e-4, ge=0)
-    warmup_epochs: float = Field(default=2.0, ge=0)
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     sampling: Literal["sandwich", "uniform", "fair"] = "sandwich"
     random_subnets: int = Field(default=2, ge=0, le=64)
     distillation: Share = 1.0
     temperature: Positive = 1.0
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    gradient_clip: Positive | None = 5.0
-    shift: int = Field(default=0, ge=0, le=64)
-    flip: bool = False
-    augmentation: AugmentationSettings | None = None
-    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @property
     def schedule(self) -> tuple[Phase, ...]:
@@ -107,7 +81,9 @@ class TrainingSettings(SupernetSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.phases:
+        if not self.phases:
+            self.check_warmup()
+        else:
             total = sum(phase.epochs for phase in self.phases)
             if "epochs" in self.model_fields_set and self.epochs != total:
                 raise ValueError(f"epochs is {self.epochs} and the phases have {total}; leave epochs out or correct it")
@@ -115,7 +91,9 @@ class TrainingSettings(SupernetSettings):
         for index, phase in enumerate(self.schedule):
             if self.sampling == "uniform" and (phase.random_subnets or self.random_subnets) < 1:
                 raise ValueError("random_subnets must be at least 1 where sampling is 'uniform', got 0")
-            if self.warmup_epochs >= phase.epochs:
-                where = f"the epochs of phases[{index}]" if self.phases else "epochs"
-                raise ValueError(f"warmup_epochs must be less than {where} ({phase.epochs}), got {self.warmup_epochs}")
+            if self.phases and self.warmup_epochs >= phase.epochs:
+                raise ValueError(
+                    f"warmup_epochs must be less than the epochs of phases[{index}] ({phase.epochs}), got "
+                    f"{self.warmup_epochs}"
+                )
         return self

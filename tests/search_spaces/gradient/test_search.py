@@ -18,7 +18,7 @@ from search_spaces.gradient.structure import Structure
 from search_spaces.space import SearchSpace
 from search_spaces.supernet.supernet import Supernet
 from search_spaces.training.checkpoint import CheckpointError
-from search_spaces.training.trainer import TrainingError
+from search_spaces.training.loop import TrainingError
 
 Data = tuple[np.ndarray, np.ndarray]
 QUICK: dict[str, Any] = {"rounds": 3, "batch_size": 32, "learning_rate": 0.05, "logits_learning_rate": 0.05, "seed": 3}

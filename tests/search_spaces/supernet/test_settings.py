@@ -83,9 +83,3 @@ def test_exported_networks_run_alike_in_onnx_runtime(small_space: MobileNetV3, t
         with torch.no_grad():
             expected = trained.supernet(images, genotype, statistics)
         np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-3, atol=1e-4)
-
-
-def test_one_network_alone_has_plain_weights(small_space: MobileNetV3, data: tuple[np.ndarray, np.ndarray]) -> None:
-    """What is added for sharing is not there where nothing is shared."""
-    trainer = SupernetTrainer(small_space, SETTINGS, *data, genotype=small_space.smallest())
-    assert not [name for name in trainer.supernet.shared if "@" in name]
