@@ -3,7 +3,7 @@
 Architectures belong here, too: the first proposal of one records it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 
@@ -41,6 +41,7 @@ def checked_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
             checks.numbers(given.metrics, "metric"),
             given.error,
             checks.finite(given.seconds, "the seconds of an evaluation"),
+            given.stopped,
         )
         for given in outcomes
     ]
@@ -128,6 +129,7 @@ def add_evaluations(connection: Connection, job_id: str, rows: Sequence[Outcome]
             "error": row.error,
             "seconds": row.seconds,
             "created_at": now,
+            "stopped": row.stopped,
         }
         for number, row in enumerate(rows, first)
     ]
@@ -152,6 +154,7 @@ def evaluations(connection: Connection, job_id: str, start: int, limit: int | No
             EvaluationRow.error,
             EvaluationRow.seconds,
             EvaluationRow.created_at,
+            EvaluationRow.stopped,
         )
         .join(
             ProposalRow,
@@ -171,9 +174,24 @@ def evaluations(connection: Connection, job_id: str, start: int, limit: int | No
     for number, name, value in sorted(connection.execute(values).all(), key=itemgetter(0, 1)):
         metrics.setdefault(number, {})[name] = value
     return [
-        Evaluation(number, key, genotype, metrics.get(number, {}), error, seconds, created_at)
-        for number, key, genotype, error, seconds, created_at in connection.execute(rows).all()
+        Evaluation(number, key, genotype, metrics.get(number, {}), *rest)
+        for number, key, genotype, *rest in connection.execute(rows).all()
     ]
+
+
+def set_metrics(connection: Connection, job_id: str, key: str, metrics: Mapping[str, float]) -> None:
+    """Put metrics that were found later beside those of an evaluation, if the job has one of this architecture."""
+    number = connection.execute(
+        select(EvaluationRow.number).where(EvaluationRow.job_id == job_id, EvaluationRow.architecture_key == key)
+    ).scalar()
+    if number is None or not metrics:
+        return
+    rows = [{"job_id": job_id, "number": number, "name": name, "value": value} for name, value in metrics.items()]
+    statement = insert(connection, MetricRow)
+    statement = statement.on_conflict_do_update(
+        index_elements=["job_id", "number", "name"], set_={"value": statement.excluded["value"]}
+    )
+    connection.execute(statement, rows)
 
 
 def _refuse_evaluated(connection: Connection, job_id: str, keys: Sequence[str]) -> None:

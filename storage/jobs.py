@@ -156,6 +156,17 @@ def requeue(connection: Connection, job_id: str, store: str) -> None:
     _move(connection, job_id, {JobStatus.FAILED, JobStatus.CANCELLED}, values, "queued again", store)
 
 
+def extend(connection: Connection, job_id: str, spec: Mapping[str, Any], store: str) -> None:
+    """From any end back to QUEUED, with another spec."""
+    values = {
+        "spec": checks.json_object(spec, "a job's spec"),
+        "status": JobStatus.QUEUED,
+        "finished_at": None,
+        "error": None,
+    }
+    _move(connection, job_id, {status for status in JobStatus if status.ended}, values, "extended", store)
+
+
 def _move(
     connection: Connection,
     job_id: str,

@@ -102,7 +102,8 @@ class Proposal:
 class Outcome:
     """What an evaluator says of one architecture: metrics, or why there are none.
 
-    A failed evaluation has an `error` and those metrics that were found before it failed, perhaps none. A
+    A failed evaluation has an `error` and those metrics that were found before it failed, perhaps none. One that was
+    cut short because nothing good was to be expected says so in `stopped`; its metrics are those at that point. A
     metric that is not known is left out; one that is NaN or infinite is kept as that. `seconds` is the time
     that the evaluation took.
     """
@@ -111,6 +112,7 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
     seconds: float = 0.0
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class Evaluation:
     error: str | None
     seconds: float
     created_at: datetime
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,35 @@ class Round:
     chances: Mapping[str, Sequence[float]]
     metrics: Mapping[str, float] = field(default_factory=dict)
     last: bool = False
+    created_at: datetime | None = None
+
+
+class TrainingStatus(StrEnum):
+    """Where a training is."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training of one network alone.
+
+    `curve` has for each validation metric its value after each epoch so far, of `epochs` that were planned; `recipe` is
+    all that decides how it is trained. `saved_seconds` is how much longer a STOPPED one would have taken, and `cause`
+    says why it was STOPPED or FAILED. The store sets `created_at`, when it began.
+    """
+
+    architecture_key: str
+    recipe: Json
+    epochs: int
+    status: TrainingStatus = TrainingStatus.RUNNING
+    curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    saved_seconds: float = 0.0
+    cause: str | None = None
     created_at: datetime | None = None
 
 

@@ -88,7 +88,7 @@ class ProposalRow(Base):
 class EvaluationRow(Base):
     """What an evaluation said, in the order in which the strategy is told; once per job and architecture.
 
-    `proposal` is the first proposal of the job that asked for it.
+    `proposal` is the first proposal of the job that asked for it; `stopped` says why it was cut short.
     """
 
     __tablename__ = "evaluations"
@@ -104,6 +104,7 @@ class EvaluationRow(Base):
     error: Mapped[str | None] = mapped_column(PlainText)
     seconds: Mapped[float]
     created_at: Mapped[datetime]
+    stopped: Mapped[str | None] = mapped_column(PlainText)
 
 
 class MetricRow(Base):
@@ -147,6 +148,23 @@ class RoundMetricRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[float] = mapped_column(Number, nullable=True)
+
+
+class TrainingRow(Base):
+    """A training of one network alone: how far it is, and its validation metrics after each epoch."""
+
+    __tablename__ = "trainings"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    architecture_key: Mapped[str] = mapped_column(ForeignKey("architectures.key"), primary_key=True)
+    recipe: Mapped[dict[str, Any]]
+    epochs: Mapped[int]
+    status: Mapped[str]
+    curve: Mapped[dict[str, Any]]
+    seconds: Mapped[float]
+    saved_seconds: Mapped[float]
+    cause: Mapped[str | None] = mapped_column(PlainText)
+    created_at: Mapped[datetime]
 
 
 class DeviceRow(Base):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from storage import artifacts, history, jobs, measurements, rounds
+from storage import artifacts, checks, history, jobs, measurements, rounds, trainings
 from storage.database import Database
 from storage.errors import BadStore, StoreFailed
 from storage.migrate import prepare
@@ -21,6 +21,7 @@ from storage.records import (
     Outcome,
     Proposal,
     Round,
+    Training,
 )
 
 #: Where results go unless the user says otherwise: a file in the current folder.
@@ -141,6 +142,16 @@ class ResultStore:
         with self._database.write() as connection:
             jobs.requeue(connection, job_id, self.name)
 
+    def extend(self, job_id: str, spec: Mapping[str, Any]) -> None:
+        """Queue a job that has ended again, with all that it has found and a spec that asks for more.
+
+        Raises:
+            WrongStatus: it has not ended.
+            InvalidRecord: the spec is no JSON object.
+        """
+        with self._database.write() as connection:
+            jobs.extend(connection, job_id, spec, self.name)
+
     # The history of a search
 
     def add_proposals(self, lease: Lease, batch: int, rows: Iterable[Architecture]) -> range:
@@ -229,6 +240,32 @@ class ResultStore:
         with self._database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return rounds.of_job(connection, job_id)
+
+    # Trainings
+
+    def record_training(self, lease: Lease, row: Training, metrics: Mapping[str, float] | None = None) -> None:
+        """Record a training that began, or what became of it since.
+
+        Args:
+            lease: the driver's.
+            row: it, whole.
+            metrics: what is put beside the metrics of the job's evaluation of this architecture, if there is one.
+
+        Raises:
+            LeaseLost: the lease is over.
+            InvalidRecord: the architecture is not recorded, or a value has no stored form.
+        """
+        checked, found = trainings.checked(row), checks.numbers(metrics or {}, "metric")
+        with self._database.write() as connection:
+            now = self._clock()
+            jobs.hold(connection, lease, now, self.name)
+            trainings.record(connection, lease.job_id, checked, found, now)
+
+    def trainings(self, job_id: str) -> list[Training]:
+        """The trainings of a job, in the order in which they began."""
+        with self._database.read() as connection:
+            jobs.get(connection, job_id, self.name)
+            return trainings.of_job(connection, job_id)
 
     # Devices and measurements
 
