@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
+from nas.front import feasible
 from nas.objectives import Objective, losses, violations
 from nas.strategies.base import Strategy
 from search_spaces.costs.static import costs
@@ -148,14 +149,20 @@ class Search:
     def _remember(self, answers: Sequence[Evaluated]) -> None:
         """Store what came back; only then may the strategy hear of it."""
         self.store.add_measurements(self.lease, [row for answer in answers for row in self._measured(answer)])
-        outcomes = [
-            Outcome(answer.key, {**self._costs[answer.key], **answer.metrics}, answer.error, answer.seconds)
-            for answer in answers
-        ]
+        outcomes = [self._outcome(answer) for answer in answers]
         self.store.add_evaluations(self.lease, outcomes)
         for outcome in outcomes:
             self._results[outcome.architecture_key] = {} if outcome.error else dict(outcome.metrics)
         self.on_result(len(self._results))
+
+    def _outcome(self, answer: Evaluated) -> Outcome:
+        metrics = {**self._costs[answer.key], **answer.metrics}
+        known = {} if answer.error else metrics
+        values = {o.metric: np.array([known.get(o.metric, np.nan)]) for o in self.objectives}
+        lost = losses(self.objectives, values)
+        joins = feasible(lost, violations(self.objectives, values))[0]
+        front = lost[0].tolist() if joins else None
+        return Outcome(answer.key, metrics, answer.error, answer.seconds, losses=front)
 
     def _measured(self, answer: Evaluated) -> Iterator[Measurement]:
         for device, measured in answer.measurements.items():

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -60,3 +60,11 @@ def finite(value: object, what: str) -> float:
     if not math.isfinite(value) or value < 0:
         raise InvalidRecord(f"{what} must be finite and not negative (got {value!r})")
     return value
+
+
+def losses(values: Sequence[float]) -> tuple[float, ...]:
+    """Finite numbers, at least one, or `InvalidRecord`."""
+    given = tuple(number(value, "a loss") for value in values)
+    if not given or not all(map(math.isfinite, given)):
+        raise InvalidRecord(f"the losses of an evaluation must be finite numbers, at least one (got {values!r})")
+    return given

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     URL,
@@ -38,6 +38,8 @@ _KEYS_PER_STATEMENT = 1000
 _SMALLEST_SQLITE_BYTES = 512
 
 _WRITES = "nas_writes"
+
+Key = TypeVar("Key", str, int)
 
 
 class Database:
@@ -121,7 +123,7 @@ def insert(connection: Connection, table: type[Base]) -> SqliteInsert | Postgres
 
 
 def rows_with_keys(
-    connection: Connection, statement: Select[*tuple[Any, ...]], column: ColumnElement[str], keys: Iterable[str]
+    connection: Connection, statement: Select[*tuple[Any, ...]], column: ColumnElement[Key], keys: Iterable[Key]
 ) -> Iterator[Row[*tuple[Any, ...]]]:
     """The rows of a statement whose column is one of many keys."""
     distinct = list(dict.fromkeys(keys))

@@ -6,11 +6,12 @@ Architectures belong here, too: the first proposal of one records it.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy import insert as plain_insert
 
-from storage import checks
+from storage import checks, fronts
 from storage.database import insert, rows_with_keys
 from storage.errors import AlreadyEvaluated, InvalidRecord
 from storage.records import Architecture, Evaluation, Outcome, Proposal
@@ -42,6 +43,7 @@ def checked_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
             given.error,
             checks.finite(given.seconds, "the seconds of an evaluation"),
             given.stopped,
+            None if given.losses is None else checks.losses(given.losses),
         )
         for given in outcomes
     ]
@@ -141,42 +143,56 @@ def add_evaluations(connection: Connection, job_id: str, rows: Sequence[Outcome]
     connection.execute(plain_insert(EvaluationRow), evaluations)
     if metrics:
         connection.execute(plain_insert(MetricRow), metrics)
+    fronts.add(connection, job_id, first, rows)
     return range(first, first + len(rows))
 
 
 def evaluations(connection: Connection, job_id: str, start: int, limit: int | None) -> list[Evaluation]:
     """Evaluations of a job from the number `start` on, in their order."""
-    rows = (
-        select(
-            EvaluationRow.number,
-            EvaluationRow.architecture_key,
-            ProposalRow.genotype,
-            EvaluationRow.error,
-            EvaluationRow.seconds,
-            EvaluationRow.created_at,
-            EvaluationRow.stopped,
-        )
-        .join(
-            ProposalRow,
-            (ProposalRow.job_id == EvaluationRow.job_id) & (ProposalRow.number == EvaluationRow.proposal),
-        )
-        .where(EvaluationRow.job_id == job_id, EvaluationRow.number >= start)
-        .order_by(EvaluationRow.number)
+    end = None if limit is None else start + limit
+
+    def within(number: ColumnElement[int]) -> ColumnElement[bool]:
+        return number >= start if end is None else number.between(start, end - 1)
+
+    rows = connection.execute(_ROWS.where(EvaluationRow.job_id == job_id, within(EvaluationRow.__table__.c.number)))
+    values = connection.execute(_VALUES.where(MetricRow.job_id == job_id, within(MetricRow.__table__.c.number)))
+    return _assembled(rows, values)
+
+
+def front(connection: Connection, job_id: str) -> list[Evaluation]:
+    """The evaluations on the front of a job, ascending in the first loss, then in the second, and so on."""
+    numbers = fronts.numbers(connection, job_id)
+    rows = rows_with_keys(
+        connection, _ROWS.where(EvaluationRow.job_id == job_id), EvaluationRow.__table__.c.number, numbers
     )
-    values = select(MetricRow.number, MetricRow.name, MetricRow.value).where(
-        MetricRow.job_id == job_id, MetricRow.number >= start
+    metrics = _VALUES.where(MetricRow.job_id == job_id)
+    values = rows_with_keys(connection, metrics, MetricRow.__table__.c.number, numbers)
+    found = {evaluation.number: evaluation for evaluation in _assembled(rows, values)}
+    return [found[number] for number in numbers]
+
+
+_ROWS = (
+    select(
+        EvaluationRow.number,
+        EvaluationRow.architecture_key,
+        ProposalRow.genotype,
+        EvaluationRow.error,
+        EvaluationRow.seconds,
+        EvaluationRow.created_at,
+        EvaluationRow.stopped,
     )
-    if limit is not None:
-        rows = rows.where(EvaluationRow.number < start + limit)
-        values = values.where(MetricRow.number < start + limit)
+    .join(ProposalRow, (ProposalRow.job_id == EvaluationRow.job_id) & (ProposalRow.number == EvaluationRow.proposal))
+    .order_by(EvaluationRow.number)
+)
+_VALUES = select(MetricRow.number, MetricRow.name, MetricRow.value)
+
+
+def _assembled(rows: Iterable[Sequence[Any]], values: Iterable[Sequence[Any]]) -> list[Evaluation]:
     metrics: dict[int, dict[str, float]] = {}
     # Sorted here: databases do not agree on the order of texts.
-    for number, name, value in sorted(connection.execute(values).all(), key=itemgetter(0, 1)):
+    for number, name, value in sorted(values, key=itemgetter(0, 1)):
         metrics.setdefault(number, {})[name] = value
-    return [
-        Evaluation(number, key, genotype, metrics.get(number, {}), *rest)
-        for number, key, genotype, *rest in connection.execute(rows).all()
-    ]
+    return [Evaluation(number, key, genotype, metrics.get(number, {}), *rest) for number, key, genotype, *rest in rows]
 
 
 def set_metrics(connection: Connection, job_id: str, key: str, metrics: Mapping[str, float]) -> None:

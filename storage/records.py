@@ -105,7 +105,8 @@ class Outcome:
     A failed evaluation has an `error` and those metrics that were found before it failed, perhaps none. One that was
     cut short because nothing good was to be expected says so in `stopped`; its metrics are those at that point. A
     metric that is not known is left out; one that is NaN or infinite is kept as that. `seconds` is the time
-    that the evaluation took.
+    that the evaluation took. `losses` are what the job's objectives make of the metrics, finite and to be
+    minimised; None keeps the evaluation off the front, as one that failed or breaks a bound.
     """
 
     architecture_key: str
@@ -113,6 +114,7 @@ class Outcome:
     error: str | None = None
     seconds: float = 0.0
     stopped: str | None = None
+    losses: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

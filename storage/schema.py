@@ -167,6 +167,17 @@ class TrainingRow(Base):
     created_at: Mapped[datetime]
 
 
+class FrontRow(Base):
+    """An evaluation on the Pareto front of its job, with its losses: the objectives, to be minimised."""
+
+    __tablename__ = "fronts"
+    __table_args__ = (ForeignKeyConstraint(["job_id", "number"], ["evaluations.job_id", "evaluations.number"]),)
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    losses: Mapped[list[float]] = mapped_column(JSON())
+
+
 class DeviceRow(Base):
     """A measuring target, by its fingerprint."""
 

@@ -1,11 +1,11 @@
 """The result store: what a search remembers, and its only checkpoint."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from storage import artifacts, checks, history, jobs, measurements, rounds, trainings
+from storage import artifacts, checks, fronts, history, jobs, measurements, rounds, trainings
 from storage.database import Database
 from storage.errors import BadStore, StoreFailed
 from storage.migrate import prepare
@@ -204,6 +204,30 @@ class ResultStore:
         with self._database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return history.evaluations(connection, job_id, start, limit)
+
+    def front(self, job_id: str) -> list[Evaluation]:
+        """The evaluations of a job that no other dominates, ascending in the first loss, then in the second, ...
+
+        It is kept up to date with every batch that is told: asking costs the same however many there are.
+        """
+        with self._database.read() as connection:
+            jobs.get(connection, job_id, self.name)
+            return history.front(connection, job_id)
+
+    def replace_front(self, lease: Lease, losses: Mapping[int, Sequence[float]]) -> None:
+        """Make the front anew of some evaluations, because their values are known better now.
+
+        Args:
+            lease: the driver's.
+            losses: number of an evaluation -> its losses, finite, all of the same length. Dominated ones are left out.
+
+        Raises:
+            LeaseLost: the lease is over.
+            InvalidRecord: the job has no evaluation of such a number, or losses are not finite.
+        """
+        with self._database.write() as connection:
+            jobs.hold(connection, lease, self._clock(), self.name)
+            fronts.replace(connection, lease.job_id, losses)
 
     def architectures(self, keys: Iterable[str]) -> dict[str, Architecture]:
         """The recorded ones of these architectures by key, whichever job proposed them."""

@@ -1,5 +1,6 @@
 """The schema is made by migrations, once, whoever opens a store first."""
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -62,7 +63,9 @@ def test_the_names_of_constraints_are_the_models(tmp_path: Path) -> None:
         engine = create_engine("sqlite://")
         with engine.begin() as connection:
             make(connection)
-            rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")).all()
+            rows = connection.execute(
+                text("SELECT name, sql FROM sqlite_master WHERE type != 'view' AND sql != ''")
+            ).all()
         engine.dispose()
         return {
             # SQLite writes a column that was added later behind the column before it, on its line.
@@ -82,20 +85,40 @@ def test_the_newest_revision_is_written_down() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
 
 
-def test_an_older_store_is_upgraded(url: str) -> None:
-    """One of the first revision keeps its jobs, and has rounds like a new one."""
+@pytest.mark.parametrize("old", ["0001", "0002", "0003"])
+def test_an_older_store_is_upgraded(url: str, old: str) -> None:
+    """A store of any released revision keeps its jobs, has rounds like a new one, and knows its fronts."""
+    objectives = [
+        {"metric": "accuracy", "direction": "max"},
+        {"metric": "latency_ms@cpu", "direction": "min", "bound": 4},
+    ]
+    found = [(0.5, 1.0, None), (0.7, 2.0, None), (0.6, 3.0, None), (0.9, 5.0, None), (0.7, 2.0, None), (0.8, 1.0, "no")]
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        upgrade(connection, "0001")
-        connection.execute(
-            text(
+        upgrade(connection, old)
+        for job, spec in (("old", json.dumps({"objectives": objectives})), ("bare", "{}")):
+            statement = (
                 "INSERT INTO jobs (id, name, spec, status, created_at, fence) "
-                "VALUES ('old', 'old', '{}', 'QUEUED', '2024-01-01 00:00:00.000000', 0)"
+                "VALUES (:job, 'old', :spec, 'QUEUED', '2024-01-01 00:00:00.000000', 0)"
             )
-        )
+            connection.execute(text(statement), {"job": job, "spec": spec})
+        for number, (accuracy, latency, error) in enumerate(found):
+            row = {"n": number, "key": f"{number:064x}", "error": error, "accuracy": accuracy, "latency": latency}
+            for statement in (
+                "INSERT INTO architectures (key, space, genotype, static_metrics) VALUES (:key, 'toy', '{}', '{}')",
+                "INSERT INTO proposals (job_id, number, batch, architecture_key, genotype) "
+                "VALUES ('old', :n, :n, :key, '{}')",
+                "INSERT INTO evaluations (job_id, number, architecture_key, proposal, error, seconds, created_at) "
+                "VALUES ('old', :n, :key, :n, :error, 0.0, '2024-01-01 00:00:00.000000')",
+                "INSERT INTO evaluation_metrics (job_id, number, name, value) VALUES "
+                "('old', :n, 'accuracy', :accuracy), ('old', :n, 'latency_ms@cpu', :latency)",
+            ):
+                connection.execute(text(statement), row)
     engine.dispose()
     with ResultStore(url, create=False) as store:
-        assert [job.id for job in store.jobs()] == ["old"]
+        assert {job.id for job in store.jobs()} == {"bare", "old"}
+        assert [row.number for row in store.front("old")] == [1, 4, 0]
+        assert store.front("bare") == []
         store.add_round(store.claim("old", "me"), Round(1, {"op": "skip"}, {}, {"loss": 0.5}))
         assert store.rounds("old")[0].metrics == {"loss": 0.5}
 
