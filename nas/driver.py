@@ -6,17 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from nas.cluster import device_resource, local_cluster, ray
+from nas.device_costs import measured_costs
 from nas.evaluation.evaluator import RayEvaluator
 from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_device
+from nas.gradient_rounds import StoredRounds
+from nas.gradient_search import gradient_plan
 from nas.jobspec.spec import JobSpec
 from nas.lease_owner import held
 from nas.problem import Problem
 from nas.progress import Progress
 from nas.results import Results
 from nas.search import Pace, Search
-from nas.supernet_training import trained_weights
+from nas.strategies.base import Strategy
+from nas.supernet_training import step_threads, trained_weights
 from profilers.registry import metrics_of
+from search_spaces.gradient.plan import GradientPlan
 from search_spaces.supernet.weights import SupernetWeights
 from storage.errors import LeaseLost
 from storage.records import Device, JobStatus, Lease
@@ -83,15 +88,46 @@ class Driver:
 
     def _work(self) -> None:
         devices = self._timed_devices()
-        cpus = max(self._spec.execution.workers, os.cpu_count() or 1)
+        threads = 0 if self._problem.gradient_options is None else step_threads(self._problem)
+        cpus = max(self._spec.execution.workers, os.cpu_count() or 1) + threads
         with local_cluster(cpus, list(devices)):
             fingerprints = self._fingerprints(devices)
+            plan = self._plan(devices, fingerprints)
             weights = self._weights()
-            self._search(weights, devices, fingerprints)
+            if plan is None:
+                self._search(self._problem.strategy(), weights, devices, fingerprints)
+                return
+            rounds = StoredRounds(self._store, self._lease, self._problem, plan, self._folder, threads, self._progress)
+            try:
+                strategy = self._problem.strategy(rounds, plan.violation(self._problem.space))
+                self._search(strategy, weights, devices, fingerprints)
+            finally:
+                rounds.close()
+
+    def _plan(self, devices: Mapping[str, dict[str, Any]], fingerprints: Mapping[str, str]) -> GradientPlan | None:
+        """The differentiable search of the job, with the costs of its device; None for another strategy.
+
+        Raises:
+            ValueError: a budget that is out of reach on the device.
+        """
+        problem, options = self._problem, self._problem.gradient_options
+        if options is None:
+            return None
+        costs = problem.known_costs
+        if options.cost is not None and costs is None:
+            costs = measured_costs(
+                self._store, self._lease, problem, self._folder, devices, fingerprints, self._progress
+            )
+        plan = gradient_plan(self._spec, options, costs)
+        plan.term(problem.space)
+        return plan
 
     def _timed_devices(self) -> dict[str, dict[str, Any]]:
-        """The devices that some objective asks for."""
+        """The devices that some objective asks for, or the cost of a differentiable search."""
         asked = {objective.metric for objective in self._spec.objectives}
+        options = self._problem.gradient_options
+        if options is not None and options.cost is not None and self._problem.known_costs is None:
+            asked.add(options.cost.metric)
         return {
             name: dict(section)
             for name, section in self._spec.devices.items()
@@ -106,11 +142,14 @@ class Driver:
 
     def _search(
         self,
+        strategy: Strategy[Any],
         weights: SupernetWeights | None,
         devices: Mapping[str, dict[str, Any]],
         fingerprints: Mapping[str, str],
     ) -> None:
         spec, problem = self._spec, self._problem
+        # Rounds learn nothing from evaluations, and a timing on the host must not run beside one.
+        in_flight = spec.execution.in_flight if problem.gradient_options is None else 1
         data = None
         if problem.dataset is not None and spec.supernet is not None:
             data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples)
@@ -128,10 +167,10 @@ class Driver:
                 store=self._store,
                 lease=self._lease,
                 space=problem.space,
-                strategy=problem.strategy(),
+                strategy=strategy,
                 objectives=spec.objectives,
                 evaluator=evaluator,
-                pace=Pace(spec.budget.evaluations, spec.execution.batch, spec.execution.in_flight),
+                pace=Pace(spec.budget.evaluations, spec.execution.batch, in_flight),
                 fingerprints=fingerprints,
                 on_result=lambda count: self._progress.searching(count, spec.budget.evaluations),
             ).run()

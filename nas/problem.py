@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from nas.datasets.load import load_dataset
 from nas.datasets.samples import Data
+from nas.gradient_search import gradient_options, gradient_plan, known_costs
 from nas.jobspec.space_code import space_recipe
 from nas.jobspec.spec import JobSpec, SupernetSpec
 from nas.objectives import Objective
-from nas.strategies.base import Strategy
+from nas.strategies.base import StaticViolation, Strategy
+from nas.strategies.gradient import GradientOptions, Rounds
 from nas.strategies.registry import create, strategy
 from search_spaces.genotypes import Population
+from search_spaces.gradient.cost_table import CostTable
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import SearchSpace
 from search_spaces.space_file import told
@@ -35,23 +38,34 @@ class Problem:
         recipe: how the space is made elsewhere.
         space: what can be built, with the class count and channels of the data, or its vocabulary and length.
         dataset: what accuracy and loss are measured on; None when they are not asked for.
+        gradient_options: of a strategy that trains a relaxed network; None for others.
+        known_costs: what such a strategy pays for, where that is known before anything is measured.
     """
 
     spec: JobSpec
     recipe: SpaceRecipe
     space: SearchSpace
     dataset: Data | None
+    gradient_options: GradientOptions | None = None
+    known_costs: CostTable | None = None
 
-    def strategy(self) -> Strategy[Any]:
-        """A fresh strategy, as the job describes it."""
+    def strategy(self, rounds: Rounds | None = None, budget: StaticViolation | None = None) -> Strategy[Any]:
+        """A fresh strategy, as the job describes it.
+
+        Args:
+            rounds: of a strategy that trains a relaxed network.
+            budget: by how much genotypes break a budget that is predicted.
+        """
         chosen = self.spec.strategy
+        bounds = [each for each in (self.static_violation if self.static_bounds else None, budget) if each is not None]
         return create(
             strategy(chosen.name).options_type(**{"name": chosen.name, **chosen.settings}),
             self.space,
             len(self.spec.objectives),
             self.spec.seed,
-            static_violation=self.static_violation if self.static_bounds else None,
+            static_violation=(lambda rows: np.sum([bound(rows) for bound in bounds], axis=0)) if bounds else None,
             seeds=np.stack([self.space.smallest(), self.space.largest()]),
+            rounds=rounds,
         )
 
     def static_violation(self, population: Population) -> NDArray[np.float64]:
@@ -80,11 +94,13 @@ def prepare(spec: JobSpec, *, allow_code: bool = False) -> Problem:
     """
     dataset = None if spec.data is None or not spec.wants_learned else load_dataset(**spec.data.model_dump())
     recipe = _recipe(spec, dataset, allow_code)
-    problem = Problem(spec, recipe, recipe.make(), dataset)
+    space, options = recipe.make(), gradient_options(spec)
+    problem = Problem(spec, recipe, space, dataset, options, None if options is None else known_costs(options, space))
     _check_networks(problem)
     _check_inputs(problem)
     _check_training(problem)
     _check_bounds(problem)
+    _check_gradient(problem)
     return problem
 
 
@@ -159,6 +175,18 @@ def _check_networks(problem: Problem) -> None:
             f"a network of space {problem.space.name!r} cannot be built: {problem.recipe.file}: "
             f"{told(error, problem.recipe.file)}"
         ) from error
+
+
+def _check_gradient(problem: Problem) -> None:
+    """A differentiable search must be able to begin: candidates that can be mixed, batches, a budget within reach."""
+    if problem.gradient_options is None or problem.dataset is None:
+        return
+    data = problem.dataset.train
+    plan = gradient_plan(problem.spec, problem.gradient_options, problem.known_costs)
+    try:
+        plan.search(problem.space, data.inputs(), np.array(data.labels, np.int64))
+    except ValueError as error:
+        raise ValueError(f"strategy {plan.method!r}: {error}") from error
 
 
 def _check_bounds(problem: Problem) -> None:

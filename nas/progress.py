@@ -10,6 +10,12 @@ class Progress(Protocol):
     def training(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """`epoch` of `epochs` of the supernet's training are done."""
 
+    def probing(self, measured: int, probes: int) -> None:
+        """`measured` of `probes` that tell what decisions cost are measured."""
+
+    def rounds(self, number: int, rounds: int, metrics: Mapping[str, float]) -> None:
+        """`number` of `rounds` of a differentiable search are done."""
+
     def searching(self, evaluations: int, budget: int) -> None:
         """`evaluations` of `budget` are stored."""
 
@@ -21,6 +27,12 @@ class Silent:
     """Nobody listens."""
 
     def training(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def probing(self, measured: int, probes: int) -> None:
+        """Nothing."""
+
+    def rounds(self, number: int, rounds: int, metrics: Mapping[str, float]) -> None:
         """Nothing."""
 
     def searching(self, evaluations: int, budget: int) -> None:

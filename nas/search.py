@@ -148,7 +148,7 @@ class Search:
 
     def _remember(self, answers: Sequence[Evaluated]) -> None:
         """Store what came back; only then may the strategy hear of it."""
-        self.store.add_measurements(self.lease, [row for answer in answers for row in self._measured(answer)])
+        self.store.add_measurements(self.lease, [row for answer in answers for row in measurements(answer)])
         outcomes = [self._outcome(answer) for answer in answers]
         self.store.add_evaluations(self.lease, outcomes)
         for outcome in outcomes:
@@ -164,19 +164,6 @@ class Search:
         front = lost[0].tolist() if joins else None
         return Outcome(answer.key, metrics, answer.error, answer.seconds, losses=front)
 
-    def _measured(self, answer: Evaluated) -> Iterator[Measurement]:
-        for device, measured in answer.measurements.items():
-            for metric, value in measured.metrics.items():
-                yield Measurement(
-                    answer.key,
-                    measured.fingerprint,
-                    f"{metric}@{device}",
-                    value,
-                    measured.device,
-                    measured.summary(),
-                    measured.samples_ms.tolist() if metric == "latency_ms" else [],
-                )
-
     def _tell(self, batch: _Batch) -> None:
         """Tell a whole batch, in the order of proposing; a failed evaluation is NaN."""
         metrics = {
@@ -184,3 +171,18 @@ class Search:
             for objective in self.objectives
         }
         self.strategy.tell(batch.genotypes, losses(self.objectives, metrics), violations(self.objectives, metrics))
+
+
+def measurements(answer: Evaluated) -> Iterator[Measurement]:
+    """What devices measured of an architecture, one row for each metric, as the store keeps it."""
+    for device, measured in answer.measurements.items():
+        for metric, value in measured.metrics.items():
+            yield Measurement(
+                answer.key,
+                measured.fingerprint,
+                f"{metric}@{device}",
+                value,
+                measured.device,
+                measured.summary(),
+                measured.samples_ms.tolist() if metric == "latency_ms" else [],
+            )

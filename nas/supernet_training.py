@@ -59,12 +59,13 @@ def stored_weights(problem: Problem, folder: Path) -> SupernetWeights:
     return SupernetWeights.of(load_supernet(folder / FILE, problem.space))
 
 
-def training_device(asked: str, gpus: float) -> str:
+def training_device(asked: str, gpus: float, option: str = "supernet.device") -> str:
     """Where a supernet is trained, `cpu` or `cuda`.
 
     Args:
         asked: `auto`, `cpu` or `cuda`.
         gpus: those of the cluster.
+        option: who asks, for the message.
 
     Raises:
         ValueError: `cuda` is asked for, and the cluster has no GPU, or torch was built without CUDA.
@@ -73,7 +74,7 @@ def training_device(asked: str, gpus: float) -> str:
     usable = gpus >= 1 and built
     if asked == "cuda" and not usable:
         lacking = "torch was built without CUDA" if gpus >= 1 else "the cluster has no GPU"
-        raise ValueError(f"supernet.device is 'cuda', but {lacking}; allowed here: auto, cpu")
+        raise ValueError(f"{option} is 'cuda', but {lacking}; allowed here: auto, cpu")
     return "cuda" if usable and asked != "cpu" else "cpu"
 
 
@@ -84,7 +85,7 @@ def _train(problem: Problem, path: Path, progress: Progress) -> None:
     settings = problem.spec.supernet.training
     data = problem.dataset.train
     inputs, labels = ray.put(data.inputs()), ray.put(np.asarray(data.labels, np.int64))
-    threads, cluster = _threads(problem), ray.cluster_resources()
+    threads, cluster = step_threads(problem), ray.cluster_resources()
     device = training_device(problem.spec.supernet.device, cluster.get("GPU", 0))
     kind = ray.remote(TrainingActor).options(
         num_cpus=min(threads, int(cluster["CPU"])), num_gpus=1 if device == "cuda" else 0
@@ -105,7 +106,7 @@ def _train(problem: Problem, path: Path, progress: Progress) -> None:
             ray.kill(actor)
 
 
-def _threads(problem: Problem) -> int:
+def step_threads(problem: Problem) -> int:
     """One thread where a step is so small that threads would mostly wait for each other, else every core.
 
     It depends on the job alone, because the number of threads decides the last bits of the weights.

@@ -18,7 +18,7 @@ from nas.cli.output import messages
 
 
 class ProgressBars:
-    """One bar for the supernet's training, one for the search; without a terminal, a line now and then."""
+    """A bar for each kind of work, training and search among them; without a terminal, a line now and then."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -45,7 +45,15 @@ class ProgressBars:
 
     def training(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Move the training bar; its note is the epoch's metrics."""
-        self._move("training", epoch, epochs, "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+        self._move("training", epoch, epochs, _note(metrics))
+
+    def probing(self, measured: int, probes: int) -> None:
+        """Move the bar of probes."""
+        self._move("probing", measured, probes, "")
+
+    def rounds(self, number: int, rounds: int, metrics: Mapping[str, float]) -> None:
+        """Move the bar of rounds; its note is the round's metrics."""
+        self._move("rounds", number, rounds, _note(metrics))
 
     def searching(self, evaluations: int, budget: int) -> None:
         """Move the search bar."""
@@ -63,3 +71,7 @@ class ProgressBars:
         if not messages.is_terminal and tenth != self._tenths.get(name, 0):
             messages.print(f"{name}: {done} of {total}  {note}".rstrip())
         self._tenths[name] = tenth
+
+
+def _note(metrics: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

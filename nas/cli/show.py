@@ -33,7 +33,7 @@ def show(job: JobId, store: StoreUrl = Default, as_json: AsJson = False) -> None
     """Show a job: where it stands, what it asked for, what it found."""
     with open_store(store) as opened:
         found, results = _load(opened, job)
-        artifacts = opened.artifacts(found.id)
+        artifacts, rounds = opened.artifacts(found.id), opened.rounds(found.id)
     row = {
         **_job_row(found),
         "error": found.error,
@@ -46,7 +46,8 @@ def show(job: JobId, store: StoreUrl = Default, as_json: AsJson = False) -> None
         everything = results.rows(range(len(results.evaluations)))
         errors = [evaluation.error for evaluation in results.evaluations]
         rows = [{**entry, "error": error} for entry, error in zip(everything, errors, strict=True)]
-        print_json({**row, "spec": found.spec, "evaluations": rows})
+        done = [{"round": each.number, "genotype": dict(each.genotype), **each.metrics} for each in rounds]
+        print_json({**row, "spec": found.spec, "evaluations": rows, "rounds": done})
         return
     for name, value in row.items():
         if name != "artifacts" and value is not None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from nas.jobspec.errors import Problem
 from nas.jobspec.wording import shown, suggestion
+from nas.strategies.gradient import GradientOptions
+from nas.strategies.registry import GRADIENT
 from profilers.registry import metrics_of
 
 ACCURACY = "accuracy"
@@ -62,7 +64,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     problems += _data(job)
     if not unknown:
         problems += _supernet(job)
-    return problems
+    return problems + _gradient(job)
 
 
 def _plain(objective: Any) -> Mapping[str, Any]:
@@ -139,3 +141,63 @@ def _supernet(job: Mapping[str, Any]) -> list[Problem]:
         return []
     message = f"given, but it is only trained for the objectives {' and '.join(LEARNED)}, and this job has neither"
     return [Problem(("supernet",), message)]
+
+
+def _gradient(job: Mapping[str, Any]) -> list[Problem]:
+    """What a strategy that trains a relaxed network needs of other sections."""
+    strategy = _plain_name(job.get("strategy"))
+    if strategy.get("name") not in GRADIENT:
+        return []
+    problems = []
+    if asked_metrics(job) and not asks_learned(job):
+        message = (
+            f"{strategy['name']!r} trains networks on data; give the job data and one of the objectives "
+            f"{' and '.join(LEARNED)}"
+        )
+        problems.append(Problem(("strategy", "name"), message))
+    problems += _milestones(strategy, job.get("budget"))
+    if isinstance(cost := strategy.get("cost"), Mapping) and isinstance(cost.get("metric"), str):
+        problems += _cost(cost, job)
+    return problems
+
+
+def _milestones(strategy: Mapping[str, Any], budget: Any) -> list[Problem]:
+    evaluations = budget.get("evaluations") if isinstance(budget, Mapping) else None
+    rounds, every = (
+        strategy.get(key, GradientOptions.model_fields[key].default) for key in ("rounds", "propose_every")
+    )
+    if not all(type(number) is int and number > 0 for number in (evaluations, rounds, every)):
+        return []
+    needed = -(-rounds // every)
+    if needed <= evaluations:
+        return []
+    message = (
+        f"{evaluations} evaluations are too few for the networks of {rounds} rounds, of which one is proposed every "
+        f"{every}; allowed: at least {needed}, or a larger strategy.propose_every"
+    )
+    return [Problem(("budget", "evaluations"), message)]
+
+
+def _cost(cost: Mapping[str, Any], job: Mapping[str, Any]) -> list[Problem]:
+    metric, devices, place = cost["metric"], job.get("devices"), ("strategy", "cost")
+    problems = []
+    known = [name for name in known_metrics(devices if isinstance(devices, Mapping) else {}) if name not in LEARNED]
+    if cost.get("table") is None and metric not in known:
+        message = (
+            f"nothing tells the cost {shown(metric)}: it is no metric of a device of this job, and there is no table; "
+            f"known: {', '.join(known)}, or give a table that has it{suggestion(metric, known)}"
+        )
+        problems.append(Problem((*place, "metric"), message))
+    given = job.get("objectives")
+    objectives = [_plain(objective) for objective in given] if isinstance(given, list | tuple) else []
+    bound = next((each.get("bound") for each in objectives if each.get("metric") == metric), None)
+    if cost.get("target") is None and bound is None and cost.get("form", "budget") in ("budget", "ratio"):
+        message = f"missing; give one, or the objective {metric!r} a bound"
+        problems.append(Problem((*place, "target"), message))
+    return problems
+
+
+def _plain_name(section: Any) -> Mapping[str, Any]:
+    if isinstance(section, str):
+        return {"name": section}
+    return section if isinstance(section, Mapping) else {}

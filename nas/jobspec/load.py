@@ -93,9 +93,20 @@ def _located(job: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             problems.append(Problem((section, "path"), f"{str(place)!r} cannot be read: {reason}"))
+    if isinstance(strategy := located.get("strategy"), Mapping):
+        located["strategy"] = _located_strategy(strategy, folder)
     if isinstance(devices := located.get("devices"), Mapping):
         located["devices"] = {name: located_device(section, folder) for name, section in devices.items()}
     return located, problems
+
+
+def _located_strategy(section: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+    """The section of a strategy with an absolute path of its table of costs; anything else as it was."""
+    cost = section.get("cost")
+    if not (isinstance(cost, Mapping) and isinstance(cost.get("table"), str) and cost["table"]):
+        return dict(section)
+    table = os.path.normpath((folder or Path()).absolute() / cost["table"])
+    return {**section, "cost": {**cost, "table": table}}
 
 
 def located_device(section: Any, folder: Path | None) -> Any:

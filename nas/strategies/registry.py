@@ -8,6 +8,8 @@ from nas.strategies.bandit import Bandit
 from nas.strategies.base import StaticViolation, Strategy, StrategyOptions
 from nas.strategies.bayesian import Bayesian
 from nas.strategies.features import Features
+from nas.strategies.gradient import GradientStrategy, Rounds
+from nas.strategies.gradient_methods import Darts, Dass, FBNet, Gdas, PcDarts, Proxyless, SharpDarts, SinglePath
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.map_elites import MapElites
 from nas.strategies.mcts import Mcts
@@ -29,7 +31,17 @@ STRATEGIES: dict[str, type[Strategy[Any]]] = {
     "predictor_assisted": PredictorAssisted,
     "bandit": Bandit,
     "reinforce": Reinforce,
+    "darts": Darts,
+    "pc_darts": PcDarts,
+    "sharp_darts": SharpDarts,
+    "gdas": Gdas,
+    "fbnet": FBNet,
+    "proxyless": Proxyless,
+    "single_path": SinglePath,
+    "dass": Dass,
 }
+GRADIENT = frozenset(name for name, kind in STRATEGIES.items() if issubclass(kind, GradientStrategy))
+"""The strategies that train a relaxed network, and so need data and a space that assembles graphs."""
 
 
 def strategy(name: str) -> type[Strategy[Any]]:
@@ -68,14 +80,20 @@ def create(
     static_violation: StaticViolation | None = None,
     seeds: Population | None = None,
     features: Features | None = None,
+    rounds: Rounds | None = None,
 ) -> Strategy[Any]:
     """Build the strategy that the options belong to; arguments are those of `Strategy`.
 
+    A strategy of `GRADIENT` needs its `rounds` besides; others take none.
+
     Raises:
-        ValueError: no strategy has the options' name, or as `Strategy` says.
+        ValueError: no strategy has the options' name, rounds are missing, or as `Strategy` says.
     """
     kind = strategy(options.name)
-    return kind(space, objectives, seed, options, static_violation=static_violation, seeds=seeds, features=features)
+    more: dict[str, Any] = {"rounds": rounds} if options.name in GRADIENT else {}
+    return kind(
+        space, objectives, seed, options, static_violation=static_violation, seeds=seeds, features=features, **more
+    )
 
 
 def describe() -> list[dict[str, Any]]:

@@ -1,11 +1,10 @@
 """DARTS (Liu et al., arXiv 1806.09055): every candidate at once, weighed by the softmax of the logits."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from search_spaces.gradient.logits import Logits
@@ -18,28 +17,22 @@ from search_spaces.gradient.method import (
     every_candidate,
     gradients_of,
 )
+from search_spaces.gradient.method_settings import DartsSettings
 from search_spaces.gradient.structure import Structure
 
 
-class Darts(Method):
+class Darts(DartsSettings, Method):
     """Mixes all candidates of every structural decision.
 
     One thing differs from the paper: the inputs of a node are decisions of the space and have logits of their own, by
     which pairs of inputs are mixed, so the derived cell holds the most probable pair of each node and the most probable
     operation of its edges; the paper ranks edges by their strongest operation that is not `none`, and never derives
     `none`: leave it out of the space's `operations` for the same.
-
-    Attributes:
-        order: 2 differentiates through one step of the weights, at three times the time of 1.
-        epsilon: length of the step by which the second order is estimated (section 2.3 of the paper).
     """
 
     name: ClassVar[str] = "darts"
     mixes: ClassVar[bool] = True
     learned_norms: ClassVar[bool] = False
-
-    order: Literal[1, 2] = 1
-    epsilon: float = Field(default=0.01, gt=0)
 
     def relax(
         self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool

@@ -4,30 +4,25 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from search_spaces.gradient.darts import mixture
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation
+from search_spaces.gradient.method_settings import DassSettings
 from search_spaces.gradient.structure import Structure
 
 
-class Dass(Method):
+class Dass(DassSettings, Method):
     """DARTS of the first order over sparse operations, whose weights are masked in every loss.
 
     The logits learn how good an operation is at the given sparsity, and not how good it would be whole. The space has
     to offer sparse operations, beside others or alone. The paper alternates between weights and masks; here one step
     moves both along the gradient of the same loss.
-
-    Attributes:
-        sparsity: share of the entries of each sparse weight that are zero.
     """
 
     name: ClassVar[str] = "dass"
     mixes: ClassVar[bool] = True
     learned_norms: ClassVar[bool] = False
-
-    sparsity: float = Field(default=0.9, gt=0, lt=1)
 
     @property
     def density(self) -> float:

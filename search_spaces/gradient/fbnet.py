@@ -4,27 +4,19 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation, drawn, every_candidate
+from search_spaces.gradient.method_settings import FBNetSettings
 from search_spaces.gradient.structure import Structure
 
 
-class FBNet(Method):
-    """Mixes all candidates with random weights, which near the end are close to one and zeros.
-
-    Attributes:
-        first_temperature: of the softmax in the first round; it falls by the same factor in every round.
-        last_temperature: in the last; the paper's is 5 times 0.956 to the power of 90.
-    """
+class FBNet(FBNetSettings, Method):
+    """Mixes all candidates with random weights, which near the end are close to one and zeros."""
 
     name: ClassVar[str] = "fbnet"
     mixes: ClassVar[bool] = False
     decay: ClassVar[float] = 5e-4
-
-    first_temperature: float = Field(default=5.0, gt=0)
-    last_temperature: float = Field(default=0.087, gt=0)
 
     def relax(
         self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool

@@ -4,26 +4,18 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation, drawn
+from search_spaces.gradient.method_settings import GdasSettings
 from search_spaces.gradient.structure import Structure
 
 
-class Gdas(Method):
-    """Runs the drawn candidate alone; its logits get the gradient of the soft draw (straight through).
-
-    Attributes:
-        first_temperature: of the softmax in the first round; it falls along a line.
-        last_temperature: in the last.
-    """
+class Gdas(GdasSettings, Method):
+    """Runs the drawn candidate alone; its logits get the gradient of the soft draw (straight through)."""
 
     name: ClassVar[str] = "gdas"
     mixes: ClassVar[bool] = False
-
-    first_temperature: float = Field(default=10.0, gt=0)
-    last_temperature: float = Field(default=0.1, gt=0)
 
     def relax(
         self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool

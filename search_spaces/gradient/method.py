@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from search_spaces.gradient.logits import Logits
+from search_spaces.gradient.method_settings import MethodSettings
 from search_spaces.gradient.mixing import Paths
 from search_spaces.gradient.structure import Structure
 from search_spaces.space import Genotype
@@ -59,7 +59,7 @@ class Bilevel:
     rate: float
 
 
-class Method(BaseModel, ABC):
+class Method(MethodSettings, ABC):
     """How logits become a network, and losses become gradients of logits.
 
     Attributes are not mixed: every step draws one option of each, in the weights' steps and in the logits', and
@@ -73,8 +73,6 @@ class Method(BaseModel, ABC):
         learned_norms: whether batch norms learn scales and biases; where every candidate is mixed a scale could make up
             for a small weight, so DARTS and its kin leave scales at 1 and biases at 0.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     name: ClassVar[str]
     mixes: ClassVar[bool]

@@ -4,30 +4,25 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from search_spaces.gradient.darts import mixture
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation
+from search_spaces.gradient.method_settings import PcDartsSettings
 from search_spaces.gradient.structure import Structure
 
 
-class PcDarts(Method):
+class PcDarts(PcDartsSettings, Method):
     """Candidates see one in `partial` channels, the others go around them and all are shuffled.
 
     Edge normalisation is what a decision about inputs is in a relaxed network: in the space of DARTS the pairs of
     inputs are weighed by a softmax over their own logits. A space without such decisions, such as NAS-Bench-201, has
     no edges to normalise. The paper lets weights train alone in the first 15 of 50 rounds: see `warmup_rounds`.
-
-    Attributes:
-        partial: K of the paper; it divides the channels of what candidates read.
     """
 
     name: ClassVar[str] = "pc_darts"
     mixes: ClassVar[bool] = True
     learned_norms: ClassVar[bool] = False
-
-    partial: int = Field(default=4, ge=2, le=64)
 
     def relax(
         self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool

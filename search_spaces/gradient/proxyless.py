@@ -9,10 +9,11 @@ from torch import Tensor
 
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation, drawn
+from search_spaces.gradient.method_settings import ProxylessSettings
 from search_spaces.gradient.structure import Structure
 
 
-class Proxyless(Method):
+class Proxyless(ProxylessSettings, Method):
     """Weights train on one drawn path; a step of the logits compares two, of which one runs and one is watched.
 
     The watched candidate is computed from the same input without gradients, so that of it only the output is kept:

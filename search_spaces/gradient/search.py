@@ -13,23 +13,24 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from search_spaces.gradient.cost_term import CostTerm
+from search_spaces.gradient.learned_state import LearnedState
 from search_spaces.gradient.masks import Masks
-from search_spaces.gradient.method import Bilevel, Method, Relaxation
+from search_spaces.gradient.method import Bilevel, Method, Relaxation, frozen
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
 from search_spaces.gradient.search_settings import SearchSettings
+from search_spaces.gradient.stability import Stability, dominant_eigenvalue
 from search_spaces.gradient.structure import Structure
 from search_spaces.space import Genotype, SearchSpace
 from search_spaces.supernet.supernet import Supernet
 from search_spaces.training.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
 from search_spaces.training.data import TrainingData
 from search_spaces.training.loop import OnStep, TrainingError
-from search_spaces.training.optimiser import OPTIMISER_STATE, weights_optimiser
+from search_spaces.training.optimiser import weights_optimiser
 
-ADAM_STATE = OPTIMISER_STATE["adamw"]
 BASELINE_MEMORY = 0.9
 
 Batch = tuple[Tensor, Tensor]
@@ -51,6 +52,7 @@ class GradientSearch:
         supernet: the shared weights, of which `weights` learn.
         logits: what is known of the decisions.
         masks: of sparse weights, where the method learns any.
+        stability: whether it ended early.
         rounds: how many are done.
 
     Raises:
@@ -92,22 +94,31 @@ class GradientSearch:
         self.logits = method.logits(self.supernet, self.structure, settings.seed)
         first = method.relax(self.logits, self.structure, np.random.default_rng(0), 0.0, learns=True)
         self.relaxed.network(first.paths)  # what cannot be built is refused now
-        self.optimiser = weights_optimiser(self.supernet, settings, self._scores().values())
-        self.weights += self._scores().values()
+        scores = [] if self.masks is None else list(self.masks.scores.values())
+        self.optimiser = weights_optimiser(self.supernet, settings, scores)
+        self.weights += scores
         decay = method.decay if settings.logits_weight_decay is None else settings.logits_weight_decay
         self.logits_optimiser = torch.optim.Adam(
             self.logits.values, settings.logits_learning_rate, method.betas, weight_decay=decay
         )
         self.steps = len(self._halves[0]) // settings.batch_size
+        self.stability = Stability(settings)
+        self._state = LearnedState(
+            self.supernet,
+            self.masks,
+            self.logits,
+            self.optimiser,
+            self.logits_optimiser,
+            settings.optimiser,
+            self.stability,
+        )
         self.rounds = 0
         self._baseline: float | None = None
 
     @property
     def finished(self) -> bool:
-        """Whether all rounds are done, or the derived network has more identities than `skip_limit` allows."""
-        limit = self.settings.skip_limit
-        collapsed = limit is not None and self.rounds > 0 and self.structure.skip_share(self.derive()) > limit
-        return collapsed or self.rounds >= self.settings.rounds
+        """Whether all rounds are done, or the search ended early to keep from collapsing."""
+        return self.stability.stopped or self.rounds >= self.settings.rounds
 
     def derive(self) -> Genotype:
         """The (d,) genotype that the logits stand for now; with a budget, the most probable one within it."""
@@ -116,12 +127,14 @@ class GradientSearch:
     def round(self, on_step: OnStep | None = None) -> dict[str, float]:
         """Advance one round; one that meets a loss that is not finite is done once again with other draws.
 
+        A round that ends the search early puts the logits back to those of the round that counts.
+
         Returns:
             `loss` and `accuracy` of the relaxed networks on the weights' samples; behind the warm-up
             `validation_loss`, `validation_accuracy` and `gap` (validation loss less training loss) on the logits';
             `entropy/NAME` of each decision in nats and `entropy`, their mean as a share of the largest possible;
             `skip_share` of the derived network; `learning_rate` of the last step; `seconds`; with a term what
-            `CostTerm.metrics` says.
+            `CostTerm.metrics` says; where it is watched, `eigenvalue`.
 
         Raises:
             TrainingError: the loss is not finite in the second attempt either; the state is that before the round.
@@ -129,19 +142,20 @@ class GradientSearch:
         """
         if self.finished:
             raise ValueError(f"this search is finished after {self.rounds} of {self.settings.rounds} rounds")
-        start, before = time.perf_counter(), self._state()
-        kept = {name: value.detach().clone() for name, value in before.items()}
+        start = time.perf_counter()
+        kept = {name: value.detach().clone() for name, value in self._state.tensors().items()}
         numbers = (self._baseline, self._multiplier)
         for attempt in range(2):
             try:
                 metrics = self._advance(np.random.default_rng([self.settings.seed, self.rounds, attempt]), on_step)
                 break
             except TrainingError:
-                self._restore(kept)
+                self._state.restore(kept)
                 self._baseline, self._multiplier = numbers
                 if attempt:
                     raise
         self.rounds += 1
+        self._watch(metrics)
         entropies = self.logits.entropies()
         free = [
             entropies[decision.name] / math.log(len(decision.options))
@@ -157,9 +171,36 @@ class GradientSearch:
             metrics |= self.term.metrics(self.logits)
         return metrics | {f"entropy/{name}": value for name, value in entropies.items()}
 
+    def _watch(self, metrics: dict[str, float]) -> None:
+        """See whether the search is to end here, behind the warm-up."""
+        if self.rounds <= self.settings.warmup_rounds:
+            return
+        eigenvalue = None
+        if self.settings.eigenvalue_ratio is not None:
+            eigenvalue = metrics["eigenvalue"] = self._eigenvalue()
+        back = self.stability.observe(self.logits.values, self.structure.skip_share(self.derive()), eigenvalue)
+        if back is not None:
+            with torch.no_grad():
+                for value, earlier in zip(self.logits.values, back, strict=True):
+                    value.copy_(earlier)
+
+    def _eigenvalue(self) -> float:
+        """Of the Hessian of the loss of one batch of the logits' samples, with the same draws every time."""
+        rows = torch.from_numpy(self._halves[1][: self.settings.batch_size]).to(self.device)
+        batch = (self.data.images[rows], self.data.labels[rows])
+        progress = (self.rounds - 1) / max(1, self.settings.rounds - 1)
+
+        def loss() -> Tensor:
+            draws = np.random.default_rng([self.settings.seed, self.rounds, 2])
+            return self._loss(batch, self.method.relax(self.logits, self.structure, draws, progress, learns=True))[0]
+
+        with frozen(self.weights):
+            draws = np.random.default_rng([self.settings.seed, self.rounds, 3])
+            return dominant_eigenvalue(loss, self.logits.values, draws)
+
     def save(self, path: Path) -> None:
         """Write weights, logits, optimiser states and round; `load` goes on from there."""
-        save_checkpoint(path, self._state(), self._notes())
+        save_checkpoint(path, self._state.tensors(), self._notes())
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of the same space, method, settings and amount of data.
@@ -181,15 +222,12 @@ class GradientSearch:
             if not isinstance(number, float) or not math.isfinite(number):
                 raise CheckpointError(f"checkpoint {path} has the {name} {number!r}, which is no number")
         assert multiplier is not None
-        required = {f"{kind}/{name}": tuple(value.shape) for kind, name, value, _, _ in self._tensors()}
-        optional = {
-            f"{kind} optimiser/{name}/{key}": () if key == "step" else tuple(value.shape)
-            for kind, name, value, _, keys in self._tensors()
-            for key in keys
-        }
-        tensors = load_checkpoint(path, required, optional).tensors
-        self._restore(tensors)
+        eigenvalues = notes.get("eigenvalues")
+        if not isinstance(eigenvalues, list) or not all(type(each) is float for each in eigenvalues):
+            raise CheckpointError(f"checkpoint {path} has the eigenvalues {eigenvalues!r}, which are no numbers")
+        self._state.restore(load_checkpoint(path, *self._state.shapes()).tensors)
         self.rounds, self._baseline, self._multiplier = rounds, baseline, float(multiplier)
+        self.stability.eigenvalues, self.stability.stopped = eigenvalues, notes.get("stopped") is True
 
     @property
     def _multiplier(self) -> float:
@@ -199,39 +237,6 @@ class GradientSearch:
     def _multiplier(self, value: float) -> None:
         if self.term is not None:
             self.term.multiplier = value
-
-    def _tensors(self) -> Iterator[tuple[str, str, nn.Parameter, torch.optim.Optimizer, tuple[str, ...]]]:
-        """All that is learned: its kind, name and tensor, what moves it and what that keeps of it."""
-        for name, value in self.supernet.shared.items():
-            yield "weights", name, value, self.optimiser, OPTIMISER_STATE[self.settings.optimiser]
-        for name, value in self._scores().items():
-            yield "scores", name, value, self.optimiser, OPTIMISER_STATE[self.settings.optimiser]
-        for name, value in zip(self.space.names, self.logits.values, strict=True):
-            yield "logits", name, value, self.logits_optimiser, ADAM_STATE
-
-    def _scores(self) -> dict[str, nn.Parameter]:
-        """Of the masks, by the name of the weight."""
-        return {} if self.masks is None else self.masks.scores
-
-    def _state(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for kind, name, value, optimiser, keys in self._tensors():
-            found[f"{kind}/{name}"] = value
-            state = optimiser.state.get(value, {})
-            found.update({f"{kind} optimiser/{name}/{key}": state[key] for key in keys if state.get(key) is not None})
-        return found
-
-    @torch.no_grad()
-    def _restore(self, tensors: dict[str, Tensor]) -> None:
-        for kind, name, value, optimiser, keys in self._tensors():
-            value.copy_(tensors[f"{kind}/{name}"])
-            parts = {key: f"{kind} optimiser/{name}/{key}" for key in keys}
-            kept = {key: tensors[part].clone() for key, part in parts.items() if part in tensors}
-            optimiser.state.pop(value, None)
-            if kept:
-                optimiser.state[value] = {
-                    key: tensor if key == "step" else tensor.to(self.device) for key, tensor in kept.items()
-                }
 
     def _notes(self) -> dict[str, Any]:
         return {
@@ -244,6 +249,8 @@ class GradientSearch:
             "cost": None if self.term is None else self.term.notes(),
             "baseline": self._baseline,
             "multiplier": self._multiplier,
+            "eigenvalues": self.stability.eigenvalues,
+            "stopped": self.stability.stopped,
         }
 
     def _advance(self, rng: np.random.Generator, on_step: OnStep | None) -> dict[str, float]:

@@ -5,31 +5,26 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from search_spaces.gradient.darts import mixture
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation
+from search_spaces.gradient.method_settings import SharpDartsSettings
 from search_spaces.gradient.structure import Structure
 
 
-class SharpDarts(Method):
+class SharpDarts(SharpDartsSettings, Method):
     """DARTS of the first order in which the strongest candidate always has a weight of 1.
 
     Max-W regularisation weighs candidate i by 1 - max(p) + p_i, so that no candidate starves while all are weak. The
     maximum counts as a constant, as in the authors' search over channels: it belongs to another candidate. Their
     operations are those of the space, see `search_spaces.families.cell_operations`.
-
-    Attributes:
-        power: of the annealing; towards 1 it is a plain cosine, larger ones fall earlier.
     """
 
     name: ClassVar[str] = "sharp_darts"
     mixes: ClassVar[bool] = True
     learned_norms: ClassVar[bool] = False
-
-    power: float = Field(default=10.0, gt=1)
 
     def relax(
         self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation, drawn
+from search_spaces.gradient.method_settings import SinglePathSettings
 from search_spaces.gradient.structure import Structure
 from search_spaces.gradient.superkernels import Superkernels
 from search_spaces.supernet.supernet import Supernet
@@ -56,7 +57,7 @@ class Thresholds(Logits):
         return found
 
 
-class SinglePath(Method):
+class SinglePath(SinglePathSettings, Method):
     """Runs the largest option of nested decisions with zeros where a part is below its threshold; others are drawn.
 
     So kernels and expansions are learned in the memory and time of one network, and the thresholds answer to the loss

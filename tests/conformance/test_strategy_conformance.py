@@ -7,7 +7,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from nas.strategies.base import Strategy
-from nas.strategies.registry import STRATEGIES, StrategySpec, create, describe
+from nas.strategies.gradient import Derived
+from nas.strategies.registry import GRADIENT, STRATEGIES, StrategySpec, create, describe
 from search_spaces.decision import Condition, Decision
 from search_spaces.genotypes import GenotypeSpace, Population
 
@@ -58,9 +59,26 @@ pytestmark = pytest.mark.parametrize("name", STRATEGIES)
 each_space = pytest.mark.parametrize("space_name", SPACES)
 
 
+class ToyRounds:
+    """A differentiable search that needs no training: its logits walk at random, and grow."""
+
+    def __init__(self, space: GenotypeSpace, seed: int) -> None:
+        self.space, self.seed = space, seed
+
+    def derived(self, number: int) -> Derived:
+        """The same answer whenever it is asked."""
+        rng = np.random.default_rng([self.seed, number])
+        logits = [0.1 * number * rng.normal(size=len(decision.options)) for decision in self.space.decisions]
+        best = np.array([[each.argmax() for each in logits]], np.int16)
+        chances = tuple(np.exp(each) / np.exp(each).sum() for each in logits)
+        return Derived(self.space.canonical(best)[0], chances, number == 50)
+
+
 def make(name: str, space: GenotypeSpace, objectives: int = 2, seed: int = 0, **more: Any) -> Strategy[Any]:
     """A strategy with a population that is small enough to breed within a test."""
     options = STRATEGIES[name].options_type.model_validate({"name": name, **SMALL_POPULATION.get(name, {})})
+    if name in GRADIENT:
+        more["rounds"] = ToyRounds(space, seed)
     return create(options, space, objectives, seed, **more)
 
 
@@ -292,7 +310,8 @@ def test_registered_under_its_name_with_a_line_and_options(name: str) -> None:
     options = adapter.validate_python(name)
     assert adapter.validate_python({"name": name}) == options
     assert type(options) is STRATEGIES[name].options_type
-    assert isinstance(create(options, tiny(), 1, 0), STRATEGIES[name])
+    rounds = {"rounds": ToyRounds(tiny(), 0)} if name in GRADIENT else {}
+    assert isinstance(create(options, tiny(), 1, 0, **rounds), STRATEGIES[name])
     entry = next(entry for entry in describe() if entry["name"] == name)
     assert entry["summary"]
     assert "\n" not in entry["summary"]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from nas import driver
 from nas.cli.main import app
 from nas.cluster import local_cluster
-from nas.strategies.registry import STRATEGIES
+from nas.strategies.registry import GRADIENT, STRATEGIES
 
 EVALUATIONS = 12
 SMALL: dict[str, dict[str, Any]] = {
@@ -26,15 +26,26 @@ SMALL: dict[str, dict[str, Any]] = {
     "predictor_assisted": {"first": 6, "generations": 2, "children": 20},
     "bandit": {"first": 6, "block": 3},
     "reinforce": {"first": 6, "block": 3},
+    **{
+        name: {"rounds": 3, "propose_every": 2, "logits_learning_rate": 0.05, "cost": {"metric": "macs"}}
+        for name in GRADIENT
+    },
 }
 """Options with which the first points are over before the budget is."""
+CELLS = {"name": "nasbench201", "resolution": 8, "widths": [4, 8], "cells": 1}
+SPACES: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(GRADIENT - {"single_path"}, CELLS),
+    "dass": {**CELLS, "operations": ["none", "skip_connect", "nor_conv_1x1", "sparse_sep_conv_3x3"]},
+}
+"""Where operators are decided about; all others search sizes."""
 
 
 def job(name: str) -> dict[str, Any]:
     """A job with a tiny supernet; a network is too large for the bound, so that the static part is in it, too."""
     return {
         "name": name,
-        "space": {
+        "space": SPACES.get(name)
+        or {
             "name": "mobilenet_v3",
             "resolutions": [8],
             "widths": [8],
@@ -86,9 +97,16 @@ def test_a_job_that_names_a_strategy_runs(name: str, cluster: None, tmp_path: Pa
     result = nas("run", path, "--store", store)
     assert result.exit_code == 0, result.output
     assert "front of" in result.stdout
-    rows = json.loads(nas("show", "latest", "--store", store, "--json").stdout)["evaluations"]
+    shown = json.loads(nas("show", "latest", "--store", store, "--json").stdout)
+    rows = shown["evaluations"]
     assert len(rows) == len({row["key"] for row in rows}) == EVALUATIONS
     assert all(0 <= row["accuracy"] <= 1 and row["macs"] <= 150_000 for row in rows)
+    if name in GRADIENT:
+        assert [each["round"] for each in shown["rounds"]] == [1, 2, 3]
+        assert rows[-1]["macs"] <= 150_000 >= shown["rounds"][-1]["cost_derived"] > 0
+        assert any(entry["kind"] == "search" for entry in shown["artifacts"])
+    else:
+        assert shown["rounds"] == []
 
 
 def test_strategies_are_listed_with_their_options() -> None:

@@ -11,7 +11,8 @@ from search_spaces.families.darts import Darts
 from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.families.nasbench201 import NasBench201
 from search_spaces.gradient.budget import Budget
-from search_spaces.gradient.cost_term import CostSettings, CostTerm
+from search_spaces.gradient.cost_settings import CostSettings
+from search_spaces.gradient.cost_term import CostTerm
 from search_spaces.gradient.decision_costs import DecisionCosts, EncodedCost
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.registry import METHODS

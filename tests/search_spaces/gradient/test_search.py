@@ -148,11 +148,11 @@ def test_a_round_whose_loss_is_no_number_is_repeated_once(
     """The second attempt starts from the state before the round, with other draws."""
     search = GradientSearch(directions, METHODS["gdas"](), SearchSettings(**QUICK), *correlated)
     search.round()
-    kept = {name: value.detach().clone() for name, value in search._state().items()}
+    kept = {name: value.detach().clone() for name, value in search._state.tensors().items()}
     advance, attempts = search._advance, []
 
     def fail_first(rng: np.random.Generator, on_step: Any) -> dict[str, float]:
-        attempts.append({name: value.detach().clone() for name, value in search._state().items()})
+        attempts.append({name: value.detach().clone() for name, value in search._state.tensors().items()})
         if len(attempts) == 1:
             advance(rng, on_step)
             raise TrainingError("the first attempt")
@@ -171,12 +171,12 @@ def test_a_loss_that_stays_no_number_ends_the_search(directions: SearchSpace, co
     images = correlated[0].copy()
     images[:] = np.nan
     search = GradientSearch(directions, METHODS["darts"](), SearchSettings(**QUICK), images, correlated[1])
-    before = {name: value.detach().clone() for name, value in search._state().items()}
+    before = {name: value.detach().clone() for name, value in search._state.tensors().items()}
     entropy = r"entropies of the decisions in nats: first 1\.39, second 1\.39, kernel 0\.693"
     with pytest.raises(TrainingError, match=rf"nan in step 1 of round 1, and again.*{entropy}"):
         search.round()
     assert search.rounds == 0
-    for name, value in search._state().items():
+    for name, value in search._state.tensors().items():
         assert torch.equal(value, before[name]), name
 
 
