@@ -1,9 +1,13 @@
 """`nas schema`, `nas strategies`, `nas spaces`: what a job file may say."""
 
+from collections.abc import Collection
+
 import typer
 
 from nas.cli.options import AsJson
 from nas.cli.output import print_json, print_table
+
+SHOWN_OPTIONS = 4
 
 
 def schema() -> None:
@@ -21,7 +25,14 @@ def strategies(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table([{"name": r["name"], "summary": r["summary"], "options": ", ".join(r["options"])} for r in rows])
+        print_table([{"name": r["name"], "summary": r["summary"], "options": _some(r["options"])} for r in rows])
+
+
+def _some(options: Collection[str]) -> str:
+    """The first options by name, and how many more there are."""
+    shown = list(options)[:SHOWN_OPTIONS]
+    more = len(options) - len(shown)
+    return ", ".join([*shown, f"{more} more with --json"] if more else shown)
 
 
 def spaces(as_json: AsJson = False) -> None:

@@ -8,7 +8,7 @@ from nas.strategies.bandit import Bandit
 from nas.strategies.base import StaticViolation, Strategy, StrategyOptions
 from nas.strategies.bayesian import Bayesian
 from nas.strategies.features import Features
-from nas.strategies.gradient import GradientStrategy, Rounds
+from nas.strategies.gradient import GradientOptions, GradientStrategy, Rounds
 from nas.strategies.gradient_methods import Darts, Dass, FBNet, Gdas, PcDarts, Proxyless, SharpDarts, SinglePath
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.map_elites import MapElites
@@ -101,6 +101,7 @@ def describe() -> list[dict[str, Any]]:
     described = []
     for name, kind in STRATEGIES.items():
         properties = kind.options_type.model_json_schema()["properties"]
-        options = {option: schema for option, schema in properties.items() if option != "name"}
+        own_first = sorted(properties, key=lambda option: name in GRADIENT and option in GradientOptions.model_fields)
+        options = {option: properties[option] for option in own_first if option != "name"}
         described.append({"name": name, "summary": kind.summary, "options": options})
     return described
