@@ -4,6 +4,7 @@
     ├── BadStore (ValueError)          the URL that was given cannot be used
     │   ├── StoreNotFound              nothing is there, and the caller did not ask to create it
     │   └── SchemaTooNew               a newer version of this software wrote it
+    ├── BadQuery (ValueError)          SQL that is wrong, changes something, or takes too long
     ├── UnknownJob (ValueError)        no job has this id
     ├── WrongStatus (ValueError)       the job's status does not allow this
     ├── LeaseHeld (ValueError)         another driver runs the job
@@ -44,6 +45,10 @@ class SchemaTooNew(BadStore):
         )
         self.found = found
         self.known = known
+
+
+class BadQuery(StoreError, ValueError):
+    """A query that the database does not take, that would change something, or that takes too long."""
 
 
 class UnknownJob(StoreError, ValueError):

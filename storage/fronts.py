@@ -5,8 +5,6 @@ A front is a few rows of a table, so asking for it costs the same after a thousa
 
 from collections.abc import Mapping, Sequence
 
-import moocore
-import numpy as np
 from sqlalchemy import Connection, delete, select
 from sqlalchemy import insert as plain_insert
 
@@ -56,6 +54,9 @@ def _replace(
         raise InvalidRecord(f"the evaluations on the front of job {job_id!r} differ in their number of losses")
     best: set[int] = set()
     if order:
+        import moocore  # here, because commands that only read start without it
+        import numpy as np
+
         given = np.array([losses[number] for number in order], np.float64)
         best = {order[index] for index in np.flatnonzero(moocore.is_nondominated(given, keep_weakly=True))}
     stale = [n for n in known if n not in best or tuple(known[n]) != tuple(losses[n])]

@@ -1,14 +1,17 @@
 """The result store: what a search remembers, and its only checkpoint."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 from storage import artifacts, checks, fronts, history, jobs, measurements, rounds, trainings
+from storage.copying import copy
 from storage.database import Database
 from storage.errors import BadStore, StoreFailed
-from storage.migrate import prepare
+from storage.migrate import prepare, revision
+from storage.query import query
 from storage.records import (
     Architecture,
     Artifact,
@@ -23,6 +26,7 @@ from storage.records import (
     Round,
     Training,
 )
+from storage.soundness import faults
 
 #: Where results go unless the user says otherwise: a file in the current folder.
 DEFAULT_URL = "sqlite:///nas.db"
@@ -323,6 +327,49 @@ class ResultStore:
         """What any job measured of these architectures on a device, by key; keys without a measurement are out."""
         with self._database.read() as connection:
             return measurements.lookup(connection, keys, device_fingerprint, metric)
+
+    # The store as a whole
+
+    @staticmethod
+    def revision(url: str) -> str | None:
+        """The schema revision of the store at this URL, None of an empty database. Nothing is changed."""
+        database = Database(url, create=False)
+        try:
+            with database.read() as connection:
+                return revision(connection)
+        finally:
+            database.close()
+
+    def faults(self) -> list[str]:
+        """What is wrong with the database and its rows, a sentence each; nothing when it is sound."""
+        return faults(self._database)
+
+    def copy_to(self, other: "ResultStore", on_rows: Callable[[str, int, int], None]) -> dict[str, int]:
+        """Copy every row into a store without rows, whole or not at all.
+
+        Args:
+            other: where they go.
+            on_rows: called with a table's name, its rows copied so far, and its rows in all.
+
+        Returns:
+            The number of rows of each table.
+
+        Raises:
+            BadStore: the other one has rows.
+        """
+        return copy(self._database, other._database, on_rows)
+
+    # Questions
+
+    @contextmanager
+    def query(self, sql: str, *, seconds: float = 60.0) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
+        """Ask by SQL that only reads: the names of the columns, and the rows as they come. See `storage.query`.
+
+        Raises:
+            BadQuery: the database does not take it, it would change something, or it takes longer than `seconds`.
+        """
+        with query(self._database, sql, seconds) as answer:
+            yield answer
 
     # Artifacts
 
