@@ -10,6 +10,7 @@ from nas.device_costs import measured_costs
 from nas.evaluation.evaluator import RayEvaluator
 from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_device
+from nas.finalists import Finalists
 from nas.gradient_rounds import StoredRounds
 from nas.gradient_search import gradient_plan
 from nas.jobspec.spec import JobSpec
@@ -20,7 +21,7 @@ from nas.results import Results
 from nas.search import Pace, Search
 from nas.strategies.base import Strategy
 from nas.supernet_training import step_threads, trained_weights
-from profilers.registry import metrics_of
+from profilers.registry import is_computed, metrics_of
 from search_spaces.gradient.plan import GradientPlan
 from search_spaces.supernet.weights import SupernetWeights
 from storage.errors import LeaseLost
@@ -84,7 +85,8 @@ class Driver:
             raise JobFailed(cause) from error
 
     def _results(self) -> Results:
-        return Results.of(self._spec.objectives, self._store.evaluations(self._lease.job_id))
+        job = self._lease.job_id
+        return Results.of(self._spec.objectives, self._store.evaluations(job), self._store.replications(job))
 
     def _work(self) -> None:
         devices = self._timed_devices()
@@ -160,8 +162,11 @@ class Driver:
             data=data,
             devices=devices,
             workers=spec.execution.workers,
+            timing=spec.measuring.timing,
+            watch=spec.measuring.watch,
             timing_waits=spec.execution.timing_waits,
         )
+        asked = {objective.metric for objective in spec.objectives}
         try:
             Search(
                 store=self._store,
@@ -173,6 +178,22 @@ class Driver:
                 pace=Pace(spec.budget.evaluations, spec.execution.batch, in_flight),
                 fingerprints=fingerprints,
                 on_result=lambda count: self._progress.searching(count, spec.budget.evaluations),
+            ).run()
+            Finalists(
+                store=self._store,
+                lease=self._lease,
+                space=problem.space,
+                objectives=spec.objectives,
+                evaluator=evaluator,
+                metrics=[
+                    f"{metric}@{name}"
+                    for name, section in devices.items()
+                    if not is_computed(section)
+                    for metric in metrics_of(section)
+                    if f"{metric}@{name}" in asked
+                ],
+                tolerance=spec.measuring.replicate,
+                on_result=self._progress.measuring,
             ).run()
         finally:
             evaluator.close()

@@ -19,6 +19,9 @@ class Progress(Protocol):
     def searching(self, evaluations: int, budget: int) -> None:
         """`evaluations` of `budget` are stored."""
 
+    def measuring(self, done: int, finalists: int) -> None:
+        """`done` of the finalists known so far are measured anew."""
+
     def say(self, message: str) -> None:
         """Something that a user should know."""
 
@@ -36,6 +39,9 @@ class Silent:
         """Nothing."""
 
     def searching(self, evaluations: int, budget: int) -> None:
+        """Nothing."""
+
+    def measuring(self, done: int, finalists: int) -> None:
         """Nothing."""
 
     def say(self, message: str) -> None:

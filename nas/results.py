@@ -1,7 +1,7 @@
 """What a job has found: its evaluations as arrays, its front, and the point that a user picks on it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nas.front import front, hypervolume, knee, nearest, normalise, usable
 from nas.objectives import Objective, losses, violations
-from storage.records import Evaluation
+from storage.records import Evaluation, Replication
 
 
 class NothingFound(ValueError):
@@ -22,11 +22,14 @@ class Results:
 
     Attributes:
         objectives: the m objectives.
-        evaluations: the n evaluations, in the order in which they were stored.
+        evaluations: the n evaluations, in the order in which they were stored, with metrics that were measured anew
+            in the place of those that the search went by.
         values: (n, m) metric values, NaN where an evaluation failed.
         losses: (n, m), to be minimised.
         violations: (n,), 0 where all bounds hold.
-        front: (k,) indices of the feasible evaluations that no other dominates, by the first objective.
+        front: (k,) indices of the feasible evaluations that no other dominates, by the first objective; of a job
+            whose finalists were measured anew, only these are considered.
+        replications: architecture key -> metric -> how that was measured anew.
     """
 
     objectives: Sequence[Objective]
@@ -35,15 +38,54 @@ class Results:
     losses: NDArray[np.float64]
     violations: NDArray[np.float64]
     front: NDArray[np.intp]
+    replications: Mapping[str, Mapping[str, Replication]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, objectives: Sequence[Objective], evaluations: Sequence[Evaluation]) -> "Results":
-        """See the evaluations through the objectives."""
+    def of(
+        cls,
+        objectives: Sequence[Objective],
+        evaluations: Sequence[Evaluation],
+        replications: Sequence[Replication] = (),
+        *,
+        proven: bool = True,
+    ) -> "Results":
+        """See the evaluations through the objectives.
+
+        Args:
+            objectives: the m objectives.
+            evaluations: what the search found.
+            replications: what was measured anew.
+            proven: whether only what was measured anew may be on the front, once there is any.
+        """
+        anew: dict[str, dict[str, Replication]] = {}
+        for row in replications:
+            anew.setdefault(row.architecture_key, {})[row.metric] = row
+        evaluations = [
+            replace(each, metrics={**each.metrics, **{name: row.value for name, row in found.items()}})
+            if (found := anew.get(each.architecture_key))
+            else each
+            for each in evaluations
+        ]
         rows = [[np.nan if e.error else e.metrics.get(o.metric, np.nan) for o in objectives] for e in evaluations]
         values = np.array(rows, np.float64).reshape(len(evaluations), len(objectives))
         metrics = {objective.metric: values[:, i] for i, objective in enumerate(objectives)}
         lost, broken = losses(objectives, metrics), violations(objectives, metrics)
-        return cls(objectives, evaluations, values, lost, broken, front(lost, broken))
+        if anew and proven:
+            allowed = np.array([index for index, each in enumerate(evaluations) if each.architecture_key in anew])
+            best = allowed[front(lost[allowed], broken[allowed])]
+        else:
+            best = front(lost, broken)
+        return cls(objectives, evaluations, values, lost, broken, best, anew)
+
+    @property
+    def unstable(self) -> list[Evaluation]:
+        """Evaluations of the front whose values did not replicate when they were measured anew."""
+        return [each for index in self.front if self.stable(each := self.evaluations[index]) is False]
+
+    def stable(self, evaluation: Evaluation) -> bool | None:
+        """Whether what was measured anew of an evaluation agreed; None where nothing was."""
+        anew = self._anew(evaluation)
+        return all(row.stable for row in anew.values()) if anew else None
 
     @property
     def failed(self) -> list[Evaluation]:
@@ -64,9 +106,18 @@ class Results:
         return hypervolume(scaled[self.front], np.full(len(self.objectives), 1.0 + 1e-9))
 
     def rows(self, indices: Sequence[int] | NDArray[np.intp]) -> list[dict[str, Any]]:
-        """Key, every metric and genotype of some evaluations, as plain values."""
+        """Key, every metric, genotype and, where it was measured anew, stability of evaluations, as plain values."""
         chosen = [self.evaluations[index] for index in indices]
-        return [{"key": e.architecture_key, **self._metrics(e), "genotype": e.genotype} for e in chosen]
+        return [
+            {
+                "key": each.architecture_key,
+                **self._metrics(each),
+                "stable": self.stable(each),
+                "searched": {name: row.searched for name, row in self._anew(each).items()},
+                "genotype": each.genotype,
+            }
+            for each in chosen
+        ]
 
     def pick(self, how: str) -> Evaluation:
         """The evaluation that `how` names: `knee`, `best:METRIC`, or the beginning of an architecture's key.
@@ -110,6 +161,9 @@ class Results:
             f"none of {len(self.evaluations)} architectures meets the bounds; "
             f"the nearest, {near.architecture_key[:12]}, has {told}"
         )
+
+    def _anew(self, evaluation: Evaluation) -> Mapping[str, Replication]:
+        return self.replications.get(evaluation.architecture_key, {})
 
     def _metrics(self, evaluation: Evaluation) -> dict[str, float]:
         first = [objective.metric for objective in self.objectives]

@@ -65,6 +65,7 @@ class AnalyticDevice(Device):
     """
 
     metrics: ClassVar[tuple[str, ...]] = ("latency_ms", "energy_mj", "utilisation")
+    computed: ClassVar[bool] = True
 
     bandwidth_gb_s: float
     bytes_per_value: int

@@ -74,7 +74,7 @@ class AnalyticProfiler(Profiler):
             samples_ms=samples,
             energy_mj=math.fsum(cost.energy_mj for cost in costs),
             utilisation=device.utilisation(macs, latency_ms / 1e3),
-            computed=True,
+            computed=device.computed,
             layers=costs,
         )
 

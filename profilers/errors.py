@@ -71,4 +71,4 @@ class ProfilingFailed(RuntimeError):
 
 
 class DeviceLost(ProfilingFailed):
-    """The device cannot be reached or is not the one that it was; the reason is lost, denied or changed."""
+    """The device cannot be reached, is not the one that it was, or measures nothing; no model is to blame."""

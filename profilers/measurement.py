@@ -22,7 +22,8 @@ class Measurement:
         p99_ms: 99th percentile.
         spread: interquartile range divided by the median.
         interval: half the width of the 95 % confidence interval of the median, divided by the median.
-        stable: the warm-up settled and `interval` is within the tolerance that was asked for.
+        stable: the warm-up settled, `interval` is within the tolerance that was asked for, and the device did not
+            drift as far as that was watched.
         runs: timed runs.
         warmup_runs: runs before them that were not counted.
         session_ms: creation of the ONNX Runtime session, graph optimisation included.
@@ -35,6 +36,9 @@ class Measurement:
         computed: nothing was run: the figures follow from the description of the device, so there is one of each, no
             spread, no warm-up and no session.
         layers: what each layer takes, where that is known.
+        drift: relative change of a reference model from before to after this and what was measured beside it; None
+            where nobody watched, see `profilers.series`.
+        noise: what the device's noise floor was found to be until then, as a relative change of the reference model.
     """
 
     device: str
@@ -55,6 +59,8 @@ class Measurement:
     utilisation: float | None = None
     computed: bool = False
     layers: tuple[LayerCost, ...] = field(default=(), repr=False)
+    drift: float | None = None
+    noise: float | None = None
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -77,3 +77,9 @@ def metrics_of(section: Mapping[str, object]) -> tuple[str, ...]:
     """What a device of a job file's section tells; of an unknown kind, what all of them tell."""
     kind = section.get("kind", HostDevice.kind)
     return DEVICES[kind].metrics if isinstance(kind, str) and kind in DEVICES else Device.metrics
+
+
+def is_computed(section: Mapping[str, object]) -> bool:
+    """Whether a device of a job file's section runs nothing, so that its figures are exact."""
+    kind = section.get("kind", HostDevice.kind)
+    return isinstance(kind, str) and kind in DEVICES and DEVICES[kind].computed

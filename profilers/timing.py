@@ -37,7 +37,7 @@ class TimingRule:
         ValueError: numbers that make no rule.
     """
 
-    min_runs: int = 50
+    min_runs: int = 30
     max_runs: int = 1000
     tolerance: float = 0.02
     max_timed_s: float = 2.0

@@ -31,10 +31,20 @@ def add_device(connection: Connection, device: Device, now: datetime) -> None:
 
 def devices(connection: Connection) -> list[Device]:
     """All devices, the one seen last first."""
-    statement = select(DeviceRow.fingerprint, DeviceRow.name, DeviceRow.description, DeviceRow.last_seen).order_by(
-        DeviceRow.last_seen.desc(), DeviceRow.fingerprint
+    newest = (
+        select(MeasurementRow.statistics)
+        .where(MeasurementRow.device_fingerprint == DeviceRow.fingerprint)
+        .order_by(MeasurementRow.created_at.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    return [Device(*row) for row in connection.execute(statement)]
+    statement = select(
+        DeviceRow.fingerprint, DeviceRow.name, DeviceRow.description, DeviceRow.last_seen, newest
+    ).order_by(DeviceRow.last_seen.desc(), DeviceRow.fingerprint)
+    return [
+        Device(fingerprint, name, description, last_seen, (statistics or {}).get("noise"))
+        for fingerprint, name, description, last_seen, statistics in connection.execute(statement)
+    ]
 
 
 def checked(measurements: Iterable[Measurement]) -> list[Measurement]:

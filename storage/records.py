@@ -184,13 +184,14 @@ class Training:
 class Device:
     """A measuring target. `fingerprint` changes with whatever changes its timings; `name` is for people.
 
-    The store sets `last_seen`.
+    The store sets `last_seen`, and `noise`, the noise floor that the newest measurement tells, as a relative change.
     """
 
     fingerprint: str
     name: str
     description: Json = field(default_factory=dict)
     last_seen: datetime | None = None
+    noise: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,23 @@ class Measurement:
     statistics: Json = field(default_factory=dict)
     samples: Sequence[float] = ()
     job_id: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """A metric of a finalist that was measured anew at the end of its job, which is the value to report.
+
+    `searched` is what the search went by. `stable` says whether two measurements in a row agreed; a finalist that
+    could not be measured anew has NaN. The store sets `created_at`.
+    """
+
+    architecture_key: str
+    metric: str
+    value: float
+    searched: float
+    stable: bool
+    statistics: Json = field(default_factory=dict)
     created_at: datetime | None = None
 
 

@@ -205,6 +205,24 @@ class MeasurementRow(Base):
     created_at: Mapped[datetime]
 
 
+class ReplicationRow(Base):
+    """A metric of a finalist, measured anew at the end of its job; `searched` is what the search went by."""
+
+    __tablename__ = "replications"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "architecture_key"], ["evaluations.job_id", "evaluations.architecture_key"]),
+    )
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    architecture_key: Mapped[str] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float] = mapped_column(Number, nullable=True)
+    searched: Mapped[float] = mapped_column(Number, nullable=True)
+    stable: Mapped[bool]
+    statistics: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
 class ArtifactRow(Base):
     """A file that a job made; a file that is written again has one record, the newest."""
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from storage import artifacts, checks, fronts, history, jobs, measurements, rounds, trainings
+from storage import artifacts, checks, fronts, history, jobs, measurements, replications, rounds, trainings
 from storage.copying import copy
 from storage.database import Database
 from storage.errors import BadStore, StoreFailed
@@ -23,6 +23,7 @@ from storage.records import (
     Measurement,
     Outcome,
     Proposal,
+    Replication,
     Round,
     Training,
 )
@@ -327,6 +328,25 @@ class ResultStore:
         """What any job measured of these architectures on a device, by key; keys without a measurement are out."""
         with self._database.read() as connection:
             return measurements.lookup(connection, keys, device_fingerprint, metric)
+
+    def add_replications(self, lease: Lease, rows: Iterable[Replication]) -> None:
+        """Record that finalists of a job were measured anew, all or none; the same again is replaced.
+
+        Raises:
+            LeaseLost: the lease is over.
+            InvalidRecord: the job has no evaluation of one of them, or a value has no stored form.
+        """
+        checked = replications.checked(rows)
+        with self._database.write() as connection:
+            now = self._clock()
+            jobs.hold(connection, lease, now, self.name)
+            replications.add(connection, lease.job_id, checked, now)
+
+    def replications(self, job_id: str) -> list[Replication]:
+        """What was measured anew of a job's finalists, by architecture and metric."""
+        with self._database.read() as connection:
+            jobs.get(connection, job_id, self.name)
+            return replications.of_job(connection, job_id)
 
     # The store as a whole
 

@@ -10,6 +10,7 @@ from nas.cli.options import AllowCode, AsJson, Default, JobId, StoreUrl, find_jo
 from nas.cli.output import messages, print_json, print_table
 from nas.jobspec.load import parse_job
 from nas.results import NothingFound, Results
+from storage.records import JobStatus
 
 
 def export(
@@ -32,7 +33,12 @@ def export(
             found = find_job(opened, job)
             source = f"the stored spec of job {found.id}"
             spec = parse_job(found.spec, source=source, allow_code=allow_code)
-            results = Results.of(spec.objectives, opened.evaluations(found.id))
+            results = Results.of(
+                spec.objectives,
+                opened.evaluations(found.id),
+                opened.replications(found.id),
+                proven=found.status is JobStatus.SUCCEEDED,
+            )
         try:
             chosen = results.pick(pick)
         except NothingFound as error:

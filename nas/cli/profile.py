@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +13,11 @@ from nas.cli.output import print_json, print_table
 from nas.jobspec.document import read_document
 from nas.jobspec.load import located_device
 from profilers.analytic import AnalyticDevice
-from profilers.errors import DeviceLost, ModelRefused, ProfilingFailed
+from profilers.errors import DeviceLost, ModelRefused
 from profilers.limits import Limits
+from profilers.measurement import Measurement
 from profilers.registry import DEVICES, make_device, open_profiler
+from profilers.series import Series
 from storage.errors import StoreNotFound
 from storage.records import Device
 from storage.store import ResultStore
@@ -55,11 +56,11 @@ def profile(
         content = model.read_bytes()
     try:
         with open_profiler(target, limits=limits) as profiler:
-            measured = profiler.profile(content, target)
+            (measured,) = Series(profiler, target).measure([content])
     except DeviceLost as error:
         raise stop(str(error), 1) from error
-    except (ModelRefused, ProfilingFailed) as error:  # the user gave the model, so what it does is bad input too
-        raise stop(f"{model}: {error}", 2) from error
+    if not isinstance(measured, Measurement):  # the user gave the model, so what it does is bad input too
+        raise stop(f"{model}: {measured}", 2)
     summary = measured.summary()
     rows = [asdict(layer) for layer in measured.layers]
     if as_json:
@@ -90,9 +91,9 @@ def _section(place: str) -> dict[str, Any]:
 def devices(store: StoreUrl = Default, as_json: AsJson = False) -> None:
     """List the devices: this machine's CPU, and those that the store has seen."""
     here = make_device({})
-    rows = [_row(device.fingerprint, device.name, device.description, device.last_seen) for device in _seen(store)]
+    rows = [_row(device) for device in _seen(store)]
     if all(row["fingerprint"] != here.fingerprint for row in rows):
-        rows.append(_row(here.fingerprint, here.name, here.description, None))
+        rows.append(_row(Device(here.fingerprint, here.name, here.description)))
     if as_json:
         print_json(rows)
     else:
@@ -110,10 +111,16 @@ def _seen(url: str) -> list[Device]:
             return store.devices()
 
 
-def _row(fingerprint: str, name: str, facts: Mapping[str, Any], seen: datetime | None) -> dict[str, Any]:
-    shown = {key: facts.get(key) for key in ("kind", "cpu", "threads", "precision", "optimisation", "batch")}
-    last = None if seen is None else seen.isoformat(timespec="seconds")
-    return {"id": fingerprint[:12], "name": name, **shown, "last_seen": last, "fingerprint": fingerprint}
+def _row(device: Device) -> dict[str, Any]:
+    keys = ("kind", "cpu", "threads", "precision", "optimisation", "batch")
+    return {
+        "id": device.fingerprint[:12],
+        "name": device.name,
+        **{key: device.description.get(key) for key in keys},
+        "noise": device.noise,
+        "last_seen": None if device.last_seen is None else device.last_seen.isoformat(timespec="seconds"),
+        "fingerprint": device.fingerprint,
+    }
 
 
 def register(app: typer.Typer) -> None:

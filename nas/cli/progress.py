@@ -59,6 +59,10 @@ class ProgressBars:
         """Move the search bar."""
         self._move("searching", evaluations, budget, "")
 
+    def measuring(self, done: int, finalists: int) -> None:
+        """Move the bar of the finalists; there may be more of them than one knew."""
+        self._move("finalists", done, finalists, "")
+
     def say(self, message: str) -> None:
         """Print a line above the bars."""
         messages.print(message)
@@ -66,7 +70,7 @@ class ProgressBars:
     def _move(self, name: str, done: int, total: int, note: str) -> None:
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=total, note=note)
-        self._bars.update(self._tasks[name], completed=done, note=note)
+        self._bars.update(self._tasks[name], completed=done, total=total, note=note)
         tenth = 10 * done // max(total, 1)
         if not messages.is_terminal and tenth != self._tenths.get(name, 0):
             messages.print(f"{name}: {done} of {total}  {note}".rstrip())

@@ -11,7 +11,7 @@ from nas.cli.output import messages, print_csv, print_json, print_table
 from nas.cli.tables import front_rows
 from nas.objectives import Objective
 from nas.results import Results
-from storage.records import Job
+from storage.records import Job, JobStatus
 from storage.store import ResultStore
 
 
@@ -38,6 +38,8 @@ def show(job: JobId, store: StoreUrl = Default, as_json: AsJson = False) -> None
         **_job_row(found),
         "error": found.error,
         "front": int(results.front.size),
+        "measured_anew": len(results.replications),
+        "unstable": len(results.unstable),
         "failed": len(results.failed),
         "hypervolume": results.hypervolume,
         "artifacts": [{"id": a.id, "kind": a.kind, "path": a.path, "sha256": a.sha256} for a in artifacts],
@@ -106,7 +108,8 @@ def _load(store: ResultStore, job_id: str) -> tuple[Job, Results]:
     with bad_input():
         job = find_job(store, job_id)
         objectives = [Objective(**objective) for objective in job.spec["objectives"]]
-        return job, Results.of(objectives, store.evaluations(job.id))
+        proven = job.status is JobStatus.SUCCEEDED
+        return job, Results.of(objectives, store.evaluations(job.id), store.replications(job.id), proven=proven)
 
 
 def _job_row(job: Job) -> dict[str, Any]:

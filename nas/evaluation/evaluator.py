@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.cluster import device_resource, ray
-from nas.evaluation.scores import EvaluationData
+from nas.evaluation.scores import SCORES, EvaluationData
 from nas.evaluation.stage import Done, Stage
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport
 from nas.evaluation.timing_actor import DeviceGone, TimingActor
 from profilers.measurement import Measurement
 from profilers.registry import metrics_of
+from profilers.series import SeriesRule
+from profilers.timing import TimingRule
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.supernet.weights import SupernetWeights
 
@@ -63,6 +65,8 @@ class RayEvaluator:
         devices: the `devices` section of a job, name to settings; each gives metrics `METRIC@NAME`, as
             `profilers.registry.metrics_of` lists them.
         workers: number of evaluation actors.
+        timing: how many runs of a model are taken.
+        watch: when a device has drifted.
         timing_waits: whether a timing on the host waits until no evaluation actor is at work, so that neither
             disturbs the other.
     """
@@ -76,6 +80,8 @@ class RayEvaluator:
         data: EvaluationData | None,
         devices: Mapping[str, Mapping[str, Any]],
         workers: int,
+        timing: TimingRule | None = None,
+        watch: SeriesRule | None = None,
         timing_waits: bool = True,
     ) -> None:
         if scored and data is None:
@@ -91,7 +97,8 @@ class RayEvaluator:
             method="evaluate",
             returns=2,
         )
-        self._timings = {name: _timing_stage(name, settings) for name, settings in devices.items()}
+        rules = timing or TimingRule(), watch or SeriesRule()
+        self._timings = {name: _timing_stage(name, settings, *rules) for name, settings in devices.items()}
         on_host = [name for name, settings in devices.items() if settings.get("kind", "host") == "host"]
         self._on_host = [self._timings[name] for name in on_host]
         self._timing_waits = timing_waits
@@ -99,13 +106,14 @@ class RayEvaluator:
         self._done: list[Evaluated] = []
 
     def submit(self, requests: Sequence[Request]) -> None:
-        """Queue requests; one whose metrics are all known is answered at once."""
+        """Queue requests; one whose metrics are all known is answered at once, and what is known is not found again."""
         for request in requests:
             timings = [name for name, told in self._metrics.items() if not request.known.keys() >= set(told)]
             progress = _Progress(Evaluated(request.key, dict(request.known)), timings)
-            if timings or self._scored:
+            scored = self._scored and not request.known.keys() >= set(SCORES)
+            if timings or scored:
                 self._open[request.key] = progress
-                self._subnets.submit(request.key, request.genotype, self._scored, bool(timings))
+                self._subnets.submit(request.key, request.genotype, scored, bool(timings))
             else:
                 self._done.append(progress.result)
 
@@ -188,7 +196,8 @@ class _Progress:
         self.waiting.clear()
 
 
-def _timing_stage(name: str, settings: Mapping[str, Any]) -> Stage:
+def _timing_stage(name: str, settings: Mapping[str, Any], timing: TimingRule, watch: SeriesRule) -> Stage:
     actor = ray.remote(TimingActor)
     options = actor.options(num_cpus=0, resources={device_resource(name): 1})
-    return Stage(name, lambda: options.remote({"name": name, **settings}), 1, method="time")
+    section = {"name": name, **settings}
+    return Stage(name, lambda: options.remote(section, timing, watch), 1, method="time", group=watch.models)

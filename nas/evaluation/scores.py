@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from nas.datasets.samples import Data
 
+SCORES = ("accuracy", "loss")
 BATCH = 256  # samples at a time; fixed, so that a result is the same wherever it is computed
 
 

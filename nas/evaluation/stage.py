@@ -40,10 +40,20 @@ class Stage:
         method: the method that does the work.
         returns: the number of objects it returns; the first is resolved, the others stay in the object store.
         attempts: how many lost actors a piece of work survives before it is given up as failed.
+        group: pieces of work of one argument each that are handed out at once, if there are as many; the method takes
+            several arguments then and answers with a list. What was under way when an actor was lost goes alone.
     """
 
     def __init__(
-        self, name: str, make: Callable[[], Any], size: int, *, method: str, returns: int = 1, attempts: int = 3
+        self,
+        name: str,
+        make: Callable[[], Any],
+        size: int,
+        *,
+        method: str,
+        returns: int = 1,
+        attempts: int = 3,
+        group: int | None = None,
     ) -> None:
         self.name = name
         self._make = make
@@ -51,10 +61,11 @@ class Stage:
         self._method = method
         self._returns = returns
         self._attempts = attempts
+        self._group = group
         self._queue: deque[Work] = deque()
         self._idle: list[Any] = []
         self._waking: dict[Any, Any] = {}
-        self._running: dict[Any, tuple[Any, Work, tuple[Any, ...]]] = {}
+        self._running: dict[Any, tuple[Any, list[Work], tuple[Any, ...]]] = {}
         self._lost_in_a_row = 0
 
     @property
@@ -77,11 +88,11 @@ class Stage:
         for _ in range(min(self._size - actors, len(self._queue) - len(self._idle) - len(self._waking))):
             self._start()
         while self._queue and self._idle:
-            actor, work = self._idle.pop(), self._queue.popleft()
+            actor, works = self._idle.pop(), self._take()
             call = getattr(actor, self._method).options(num_returns=self._returns)
-            answer = call.remote(*work.arguments)
+            answer = call.remote(*(argument for work in works for argument in work.arguments))
             first, *rest = answer if self._returns > 1 else [answer]
-            self._running[first] = (actor, work, tuple(rest))
+            self._running[first] = (actor, works, tuple(rest))
 
     def references(self) -> list[Any]:
         """What to wait for: answers of running calls and of waking actors."""
@@ -95,17 +106,18 @@ class Stage:
         """
         if reference in self._waking:
             return self._woken(reference)
-        actor, work, rest = self._running.pop(reference)
+        actor, works, rest = self._running.pop(reference)
         try:
             value = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             self._idle.append(actor)
-            return [Done(work.key, None, (), _reason(error))]
+            return [Done(work.key, None, (), _reason(error)) for work in works]
         except ray.exceptions.RayError as error:
             ray.kill(actor)
-            return self._lost(work, error)
+            return [done for work in reversed(works) for done in self._lost(work, error)]
         self._idle.append(actor)
-        return [Done(work.key, value, rest, None)]
+        values = [value] if self._group is None else value
+        return [Done(work.key, each, rest, None) for work, each in zip(works, values, strict=True)]
 
     def stop(self) -> None:
         """End all actors; queued work is dropped."""
@@ -113,6 +125,13 @@ class Stage:
             ray.kill(actor)
         self._idle, self._waking, self._running = [], {}, {}
         self._queue.clear()
+
+    def _take(self) -> list[Work]:
+        """The next work for one actor."""
+        works = [self._queue.popleft()]
+        while self._queue and len(works) < (self._group or 1) and not works[0].attempts + self._queue[0].attempts:
+            works.append(self._queue.popleft())
+        return works
 
     def _start(self) -> None:
         actor = self._make()

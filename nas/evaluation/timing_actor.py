@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from profilers.device import Fact
-from profilers.errors import DeviceLost, ModelRefused, ProfilingFailed
+from profilers.errors import DeviceLost
 from profilers.measurement import Measurement
 from profilers.registry import make_device, open_profiler
+from profilers.series import Series, SeriesRule
+from profilers.timing import TimingRule
 
 
 def describe_device(section: Mapping[str, Any]) -> tuple[str, dict[str, Fact]]:
@@ -28,20 +30,24 @@ class TimingActor:
 
     Args:
         section: the device's settings, as in a job file, with its name.
+        rule: how many runs of a model are taken.
+        watch: when the device has drifted.
     """
 
-    def __init__(self, section: Mapping[str, Any]) -> None:
+    def __init__(
+        self, section: Mapping[str, Any], rule: TimingRule | None = None, watch: SeriesRule | None = None
+    ) -> None:
         self._device = make_device(section)
-        self._profiler = open_profiler(self._device)
+        self._profiler = open_profiler(self._device, rule)
+        self._series = Series(self._profiler, self._device, watch)
 
     def ping(self) -> None:
         """Answer, so that the caller knows that the actor is there."""
 
-    def time(self, model: bytes) -> Measurement | str | DeviceGone:
-        """Measure a model, or say why it cannot be measured."""
+    def time(self, *models: bytes) -> list[Measurement | str | DeviceGone]:
+        """Measure models, or say of each why it cannot be measured."""
         try:
-            return self._profiler.profile(model, self._device)
+            outcomes = self._series.measure(models)
         except DeviceLost as error:
-            return DeviceGone(str(error))
-        except (ModelRefused, ProfilingFailed) as error:
-            return str(error)
+            return [DeviceGone(str(error))] * len(models)
+        return [outcome if isinstance(outcome, Measurement) else str(outcome) for outcome in outcomes]

@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 from nas.jobspec.consistency import LEARNED, asks_learned, inconsistencies, is_share
 from nas.jobspec.errors import Problem
 from nas.objectives import Objective
+from profilers.series import SeriesRule
+from profilers.timing import TimingRule
 from search_spaces.training.settings import TrainingSettings
 
 DEFAULT_DEVICES: dict[str, dict[str, Any]] = {"cpu": {"kind": "host", "threads": 1}}
@@ -131,6 +133,42 @@ class ExecutionSpec(Section):
     timing_waits: bool = True
 
 
+class MeasuringSpec(Section):
+    """How devices are measured; see `profilers.timing.TimingRule` and `profilers.series.SeriesRule`.
+
+    Attributes:
+        tolerance: relative half-width of the 95 % confidence interval of a median at which no more runs are taken.
+        min_runs: timed runs of each network at least.
+        max_runs: and at most.
+        series: networks that are measured between two measurements of the reference network.
+        drift: relative change of the reference at which a series is measured again.
+        replicate: relative difference within which a finalist's latency must be found again.
+    """
+
+    tolerance: float = Field(default=0.02, gt=0, le=1)
+    min_runs: int = Field(default=30, ge=6, le=100_000)
+    max_runs: int = Field(default=1000, ge=6, le=100_000)
+    series: int = Field(default=8, ge=1, le=1000)
+    drift: float = Field(default=0.05, gt=0, le=1)
+    replicate: float = Field(default=0.05, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _runs(self) -> "MeasuringSpec":
+        if self.max_runs < self.min_runs:
+            raise ValueError(f"max_runs must be at least min_runs, {self.min_runs} (got {self.max_runs})")
+        return self
+
+    @property
+    def timing(self) -> TimingRule:
+        """How many runs are taken."""
+        return TimingRule(min_runs=self.min_runs, max_runs=self.max_runs, tolerance=self.tolerance)
+
+    @property
+    def watch(self) -> SeriesRule:
+        """When a device has drifted."""
+        return SeriesRule(models=self.series, drift=self.drift)
+
+
 class ObjectiveSpec(Objective):
     """An objective as a job file gives it; with no direction, accuracy and utilisation rise and all else falls."""
 
@@ -163,6 +201,7 @@ class JobSpec(Section):
         strategy: who proposes.
         budget: when it ends.
         execution: how it runs.
+        measuring: how devices are measured.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
@@ -175,6 +214,7 @@ class JobSpec(Section):
     strategy: StrategySpec
     budget: BudgetSpec
     execution: ExecutionSpec = ExecutionSpec()
+    measuring: MeasuringSpec = MeasuringSpec()
 
     @property
     def wants_learned(self) -> bool:

@@ -22,11 +22,13 @@ from profilers.errors import ModelRefused, ProfilingFailed
 from profilers.host import HostDevice
 from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
+from profilers.measurement import Measurement
 from profilers.profiler import Profiler
 from profilers.registry import DEVICES
 from profilers.remote import RemoteDevice
 from profilers.remote_profiler import RemoteProfiler
 from profilers.roofline import RooflineDevice
+from profilers.series import Series
 from profilers.systolic import SystolicDevice
 from profilers.timing import TimingRule
 from tests.profilers import onnx_models
@@ -243,6 +245,21 @@ def test_cancel(profiler: Profiler, device: Device) -> None:
     start = time.monotonic()
     assert profiler.profile(onnx_models.conv_net(), device, cancellation=Cancellation()).runs >= RULE.min_runs
     assert time.monotonic() - start < LIMITS.wall_s / 2, "the endless model still holds the device"
+
+
+def test_series(profiler: Profiler, device: Device) -> None:
+    """Every device measures the reference model, and tells how steady it was meanwhile; the computed ones are."""
+    series = Series(profiler, device)
+    first, custom, second = series.measure(
+        [onnx_models.conv_net(), onnx_models.custom_operator(), onnx_models.conv_net(layers=8)]
+    )
+    assert isinstance(custom, ModelRefused)
+    assert isinstance(first, Measurement)
+    assert isinstance(second, Measurement)
+    assert first.median_ms < second.median_ms
+    assert first.fingerprint == second.fingerprint == device.fingerprint
+    told = [first.drift, second.drift, first.noise, series.noise]
+    assert all(each is None for each in told) if device.computed else all(0 <= each < 10 for each in told)
 
 
 def test_closed_profiler(opener: tuple[Opener, Device]) -> None:

@@ -78,7 +78,7 @@ def test_garbage_collector_rests() -> None:
     "settings, message",
     [
         ({"min_runs": 5}, "min_runs must be at least two warm-up windows"),
-        ({"max_runs": 49}, "max_runs must be at least min_runs, 50"),
+        ({"max_runs": 29}, "max_runs must be at least min_runs, 30"),
         ({"max_warmup_runs": 6}, "max_warmup_runs must be at least 7"),
         ({"warmup_window": 0}, "warmup_window must be at least 1"),
         ({"tolerance": 0}, "tolerance must be a positive number"),

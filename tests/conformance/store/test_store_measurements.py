@@ -1,4 +1,4 @@
-"""Devices, measurements and artifacts."""
+"""Devices, measurements, replications and artifacts."""
 
 import math
 from datetime import timedelta
@@ -7,7 +7,7 @@ import pytest
 from toy_records import Clock, architecture, running
 
 from storage.errors import InvalidRecord, LeaseLost
-from storage.records import Device, JobStatus, Lease, Measurement
+from storage.records import Device, JobStatus, Lease, Measurement, Outcome, Replication
 from storage.store import ResultStore
 
 
@@ -105,3 +105,39 @@ def test_artifacts(store: ResultStore, clock: Clock) -> None:
     assert store.artifacts(lease.job_id) == [again, onnx]
     with pytest.raises(InvalidRecord, match="SHA-256 is 64"):
         store.add_artifact(lease.job_id, "plot", "p.png", sha256="abc", size_bytes=1)
+
+
+def test_devices_tell_their_noise(store: ResultStore) -> None:
+    """The newest measurement of a device that was watched tells its noise floor."""
+    lease = running(store, 2)
+    store.add_device(Device("f", "cpu"))
+    for index, noise in ((1, 0.03), (0, 0.01)):
+        measured = Measurement(architecture(index).key, "f", "latency_ms", 1.0, "cpu", {"noise": noise})
+        store.add_measurements(lease, [measured])
+    assert [device.noise for device in store.devices()] == [0.01]
+
+
+def test_replications(store: ResultStore, clock: Clock) -> None:
+    """What was measured anew of a job's finalists, by architecture and metric; the same again is replaced."""
+    lease = running(store, 3)
+    keys = sorted(architecture(index).key for index in range(3))
+    store.add_evaluations(lease, [Outcome(key, {"latency_ms@cpu": 1.0}) for key in keys[:2]])
+    rows = [
+        Replication(keys[1], "latency_ms@cpu", math.nan, 1.0, False, {"error": "lost"}),
+        Replication(keys[0], "latency_ms@pi5", 2.5, 2.0, True),
+        Replication(keys[0], "latency_ms@cpu", 1.5, 1.0, True, {"passes": 2}),
+    ]
+    store.add_replications(lease, rows)
+    store.add_replications(lease, [])
+    store.add_replications(lease, [Replication(keys[0], "latency_ms@cpu", 1.25, 1.0, False, {"passes": 3})])
+    first, second, third = store.replications(lease.job_id)
+    assert first == Replication(keys[0], "latency_ms@cpu", 1.25, 1.0, False, {"passes": 3}, clock.time)
+    assert (second.metric, second.value, second.searched, second.stable) == ("latency_ms@pi5", 2.5, 2.0, True)
+    assert math.isnan(third.value)
+    assert third.statistics == {"error": "lost"}
+    assert store.replications(running(store, 1).job_id) == []
+    with pytest.raises(InvalidRecord, match="has no evaluation of architecture"):
+        store.add_replications(lease, [Replication(keys[2], "latency_ms@cpu", 1.0, 1.0, True)])
+    store.finish(lease, JobStatus.SUCCEEDED)
+    with pytest.raises(LeaseLost):
+        store.add_replications(lease, rows)

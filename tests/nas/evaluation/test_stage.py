@@ -41,11 +41,19 @@ class Squarer:
         """Two objects."""
         return number, bytes(number)
 
+    def squares(self, *numbers: int) -> list[int]:
+        """The squares of several numbers at once; 7 kills the process unless it comes alone."""
+        with (self._folder / "groups").open("a") as file:
+            file.write(f"{len(numbers)} ")
+        if 7 in numbers and len(numbers) > 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [number * number for number in numbers]
 
-def a_stage(folder: Path, method: str = "square", size: int = 2, returns: int = 1) -> Stage:
+
+def a_stage(folder: Path, method: str = "square", size: int = 2, returns: int = 1, group: int | None = None) -> Stage:
     """A stage of squarers."""
     actor = ray.remote(Squarer).options(num_cpus=1)
-    return Stage("squaring", lambda: actor.remote(str(folder)), size, method=method, returns=returns)
+    return Stage("squaring", lambda: actor.remote(str(folder)), size, method=method, returns=returns, group=group)
 
 
 def drain(stage: Stage) -> list[Done]:
@@ -116,3 +124,13 @@ def test_actors_that_never_start_are_an_error() -> None:
     stage.submit("work")
     with pytest.raises(RuntimeError, match=r"the unborn actors do not start: .*no such thing"):
         drain(stage)
+
+
+def test_groups(tmp_path: Path) -> None:
+    """Work is handed out a few pieces at a time, each answered on its own; after a loss the pieces go alone."""
+    stage = a_stage(tmp_path, "squares", size=1, group=4)
+    for number in range(10):
+        stage.submit(number, number)
+    answers = {answer.key: answer.value for answer in drain(stage)}
+    assert answers == {number: number**2 for number in range(10)}
+    assert (tmp_path / "groups").read_text().split() == ["4", "4", "1", "1", "1", "1", "2"]

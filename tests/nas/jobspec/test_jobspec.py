@@ -115,7 +115,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (
         {"sede": 3},
         "sede: unknown key; allowed: name, seed, space, data, supernet, objectives, devices, strategy, budget, "
-        "execution; did you mean 'seed'?",
+        "execution, measuring; did you mean 'seed'?",
     ),
     "unknown key below": (
         {"budget.evaluation": 5},
@@ -136,6 +136,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no evaluations": ({"budget.evaluations": 0}, "budget.evaluations: must be at least 1 (got 0)"),
     "too much": ({"execution.workers": 5000}, "execution.workers: must be at most 1024 (got 5000)"),
     "truth": ({"execution.timing_waits": 1}, "execution.timing_waits: must be true or false (got 1)"),
+    "runs": (
+        {"measuring": {"min_runs": 50, "max_runs": 49}},
+        "measuring: max_runs must be at least min_runs, 50 (got 49)",
+    ),
+    "few runs": ({"measuring": {"min_runs": 5}}, "measuring.min_runs: must be at least 6 (got 5)"),
+    "no tolerance": ({"measuring": {"tolerance": 0}}, "measuring.tolerance: must be above 0.0 (got 0)"),
+    "drift in percent": ({"measuring": {"drift": 5}}, "measuring.drift: must be at most 1.0 (got 5)"),
+    "replicate": ({"measuring": {"replicate": -1}}, "measuring.replicate: must be above 0.0 (got -1)"),
+    "series": ({"measuring": {"series": 0}}, "measuring.series: must be at least 1 (got 0)"),
     "share": ({"data.validation": 1}, "data.validation: must be below 1.0 (got 1)"),
     "rate": ({"supernet.learning_rate": 0}, "supernet.learning_rate: must be above 0.0 (got 0)"),
     "no objectives": ({"objectives": []}, "objectives: has 0 entries; allowed: at least 1"),
@@ -397,7 +406,7 @@ def test_schema_is_a_schema_and_knows_the_good_from_the_bad() -> None:
     beyond_form = {"metric", "metric of no device", "metric twice", "accuracy in percent", "bound of nothing"}
     beyond_form |= {"space setting", "device named twice", "data set", "no data", "data without source"}
     beyond_form |= {"data of two sources", "data that are not there", "idle supernet", "device name"}
-    beyond_form |= {"dataflow", "no rows", "small buffer", "energy of a CPU", "utilisation in percent"}
+    beyond_form |= {"runs", "dataflow", "no rows", "small buffer", "energy of a CPU", "utilisation in percent"}
     beyond_form |= {"pattern", "decisions that are never elastic", "epochs of phases", "warm-up of a phase"}
     for case, (changes, _) in BAD.items():
         assert validator.is_valid(changed(changes)) == (case in beyond_form - {"device named twice"}), case

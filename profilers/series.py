@@ -1,0 +1,136 @@
+"""Several models on one device, with a reference model before and after: is the device still what it was?
+
+A device that grows warm, or that somebody else begins to use, gets slower for whoever is measured then. So models are
+measured in series between two measurements of a reference model. When these differ, all that was measured between them
+is measured again, in reverse order, so that what came last comes first.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from profilers.device import Device
+from profilers.errors import DeviceLost, ModelRefused, ProfilingFailed
+from profilers.measurement import Measurement
+from profilers.profiler import Profiler
+from profilers.reference import reference_model
+
+Outcome = Measurement | ModelRefused | ProfilingFailed
+"""What comes of a model: refused and failed are data, since the other models of the series go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRule:
+    """When a device has drifted, and what is done about it.
+
+    Attributes:
+        models: measured between two measurements of the reference, at most.
+        drift: largest relative change of the reference that is no drift.
+        attempts: times that a series is measured at most.
+
+    Raises:
+        ValueError: numbers that make no rule.
+    """
+
+    models: int = 8
+    drift: float = 0.05
+    attempts: int = 3
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} must be at least 1 (got {getattr(self, name)!r})"
+            for name in ("models", "attempts")
+            if getattr(self, name) < 1
+        ]
+        if not 0 < self.drift < float("inf"):
+            problems.append(f"drift must be a positive number (got {self.drift!r})")
+        if problems:
+            raise ValueError("; ".join(problems))
+
+
+class Series:
+    """Measures models between measurements of the reference model, and knows the device's noise floor.
+
+    Args:
+        profiler: what measures; it stays the caller's.
+        device: where.
+        rule: when the device has drifted.
+    """
+
+    def __init__(self, profiler: Profiler, device: Device, rule: SeriesRule | None = None) -> None:
+        self._profiler = profiler
+        self._device = device
+        self._rule = rule or SeriesRule()
+        self._changes: list[float] = []
+
+    @property
+    def noise(self) -> float | None:
+        """The noise floor: the median relative change from one measurement of the reference to the next.
+
+        None before there are two, and on a device that is computed.
+        """
+        return statistics.median(self._changes) if self._changes else None
+
+    def measure(self, models: Sequence[bytes], progress: Callable[[int], None] = lambda done: None) -> list[Outcome]:
+        """Measure models, `rule.models` at a time.
+
+        Args:
+            models: ONNX files.
+            progress: called with the number of models that are done.
+
+        Returns:
+            What came of each, in the order of the models.
+
+        Raises:
+            DeviceLost: the device is gone, or the reference cannot be measured on it.
+        """
+        size = len(models) if self._device.computed else self._rule.models
+        outcomes: list[Outcome] = []
+        for start in range(0, len(models), max(size, 1)):
+            outcomes += self._watched(models[start : start + size])
+            progress(len(outcomes))
+        return outcomes
+
+    def _watched(self, models: Sequence[bytes]) -> list[Outcome]:
+        """Measure a few models between two references; of several attempts the steadiest counts."""
+        if self._device.computed:
+            return [self._tried(model) for model in models]
+        best: dict[int, Outcome] = {}
+        least = float("inf")
+        order = list(range(len(models)))
+        before = self._reference()
+        for _ in range(self._rule.attempts):
+            found = {index: self._tried(models[index]) for index in order}
+            after = self._reference()
+            drift = abs(after / before - 1)
+            self._changes.append(drift)
+            if drift < least:
+                best, least = best | found, drift
+            if least <= self._rule.drift:
+                break
+            before, order = after, [index for index in order[::-1] if isinstance(found[index], Measurement)]
+        return [self._judged(best[index], least) for index in range(len(models))]
+
+    def _judged(self, outcome: Outcome, drift: float) -> Outcome:
+        """Note with a measurement how steady the device was; a drifting device gives no stable measurement."""
+        if not isinstance(outcome, Measurement):
+            return outcome
+        return replace(outcome, drift=drift, noise=self.noise, stable=outcome.stable and drift <= self._rule.drift)
+
+    def _tried(self, model: bytes) -> Outcome:
+        try:
+            return self._profiler.profile(model, self._device)
+        except DeviceLost:
+            raise
+        except (ModelRefused, ProfilingFailed) as error:
+            return error
+
+    def _reference(self) -> float:
+        """How long the reference takes now, in milliseconds."""
+        try:
+            return self._profiler.profile(reference_model(), self._device).median_ms
+        except DeviceLost:
+            raise
+        except (ModelRefused, ProfilingFailed) as error:
+            message = f"device {self._device.name!r} cannot measure the reference model: {error}"
+            raise DeviceLost(message, error.reason if isinstance(error, ProfilingFailed) else "load") from None
