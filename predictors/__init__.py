@@ -1,1 +1,1 @@
-"""What is guessed: latency and accuracy predictors."""
+"""What is guessed: latency and other metrics of networks, from few measurements, with an interval for each guess."""

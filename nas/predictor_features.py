@@ -1,0 +1,107 @@
+"""Features of the networks of a space as predictors take them."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.feature_set import FeatureSet, Group
+from search_spaces.decision import Decision
+from search_spaces.genotypes import GenotypeSpace, Population
+from search_spaces.graph_features import COSTS, SKIP, GraphFeatures
+from search_spaces.space import SearchSpace
+
+Array = NDArray[np.float64]
+
+EXAMPLES = 2000
+"""Random networks that the usual size of each feature is taken from."""
+COUNTED, BUILT, PATHS, TOTALS, CHOICES = "counts", "built", "paths", "totals", "choices"
+EXPECTED = {
+    COUNTED: Group(COUNTED, 0, slope=0.0, bend=-2.0, counts=True),
+    BUILT: Group(BUILT, 0, slope=-2.5, bend=-4.0, counts=True),
+    PATHS: Group(PATHS, 0, slope=-3.0, bend=-4.0),
+    TOTALS: Group(TOTALS, 0, slope=-1.0, bend=None, counts=True),
+    CHOICES: Group(CHOICES, 0, slope=-3.0, bend=None),
+}
+"""How much each group is expected to explain, on any device: operators that run decide most."""
+
+
+class SpaceFeatures:
+    """(n, d) genotypes -> (n, f) features.
+
+    Where the space builds networks: counts and costs of the operators that run, in spaces that cut paths also of those
+    that are built, and the paths; in other spaces how often each option was taken; and the choices themselves. A space
+    that is only a list of decisions has the last two.
+
+    Args:
+        space: what the genotypes belong to.
+        subject: its name, if it has none itself.
+
+    Attributes:
+        features: what the columns are.
+    """
+
+    def __init__(self, space: GenotypeSpace, subject: str | None = None) -> None:
+        self._space = space
+        self._graph = GraphFeatures(space) if isinstance(space, SearchSpace) else None
+        self._families = _families(space.decisions)
+        examples = self(space.sample(EXAMPLES, np.random.default_rng(0)))
+        name = subject if subject is not None else getattr(space, "name", "space")
+        names, groups = self._columns()
+        rising = np.array([_rises(column) for column in names[: groups[0].size]], np.bool_)
+        rising = np.concatenate([rising, np.zeros(len(names) - len(rising), np.bool_)])
+        self.features = FeatureSet.of(name, names, groups, examples, rising if self._graph is not None else None)
+
+    def __call__(self, population: Population) -> Array:
+        """Return the (n, f) features of an (n, d) canonical population."""
+        if self._graph is None:
+            return np.concatenate([self._totals(population), self._space.encode(population)], axis=1, dtype=np.float64)
+        found = self._graph(population)
+        if len(self._graph.groups) > 2:
+            return found
+        first = self._graph.groups[0]
+        return np.concatenate([found[:, :first], self._totals(population), found[:, first:]], axis=1)
+
+    def _columns(self) -> tuple[tuple[str, ...], tuple[Group, ...]]:
+        totals = tuple(
+            f"{family}={option} of all" for family, (options, _) in self._families.items() for option in options
+        )
+        if self._graph is None:
+            choices = tuple(f"{d.name}={option}" for d in self._space.decisions for option in d.options)
+            parts = {TOTALS: totals, CHOICES: choices}
+        elif len(self._graph.groups) > 2:
+            ends = np.cumsum([0, *self._graph.groups]).tolist()
+            pieces = [self._graph.names[first:last] for first, last in pairwise(ends)]
+            parts = dict(zip((COUNTED, BUILT, PATHS, CHOICES), pieces, strict=True))
+        else:
+            first = self._graph.groups[0]
+            parts = {COUNTED: self._graph.names[:first], TOTALS: totals, CHOICES: self._graph.names[first:]}
+        groups = tuple(_sized(EXPECTED[key], len(names)) for key, names in parts.items() if names)
+        return tuple(name for names in parts.values() for name in names), groups
+
+    def _totals(self, population: Population) -> Array:
+        """How many active decisions of each family took each option."""
+        active = self._space.active(population)
+        found = [np.zeros((len(population), 0))]
+        for options, columns in self._families.values():
+            chosen = np.where(active[:, columns], population[:, columns], -1)
+            found.append(np.stack([(chosen == option).sum(axis=1) for option in range(len(options))], axis=1))
+        return np.concatenate(found, axis=1, dtype=np.float64)
+
+
+def _families(decisions: Sequence[Decision]) -> dict[str, tuple[tuple[object, ...], list[int]]]:
+    """Decisions with the same options, of which there are several, by the name of the first."""
+    found: dict[tuple[object, ...], list[int]] = {}
+    for column, decision in enumerate(decisions):
+        found.setdefault(tuple(decision.options), []).append(column)
+    return {decisions[columns[0]].name: (options, columns) for options, columns in found.items() if len(columns) > 1}
+
+
+def _rises(column: str) -> bool:
+    """Whether more of a count must not lower a cost: of operators and of costs, not of skips."""
+    return column in COSTS or column != SKIP
+
+
+def _sized(group: Group, size: int) -> Group:
+    return Group(group.name, size, group.slope, group.bend, group.counts)

@@ -1,0 +1,99 @@
+"""The default: every kind of predictor that fits the data, weighed by how well it predicts what it has not seen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.averaged_process import Guess
+from predictors.boosting import Boosting
+from predictors.counts import Counts
+from predictors.gaussian_process import GaussianProcess
+from predictors.mlp import Mlp
+from predictors.predictor import Predictor, Source, State
+from predictors.transfer import Transfer
+
+Array = NDArray[np.float64]
+
+MEMBERS: dict[str, type[Predictor]] = {kind.name: kind for kind in (Counts, GaussianProcess, Boosting, Mlp, Transfer)}
+TRUST = {"counts": 0.25, "gaussian_process": 1.0, "boosting": 0.25, "mlp": 0.25, "transfer": 1.0}
+"""Prior weights: how much each is believed before there is any evidence."""
+JOINS = {"boosting": 40, "mlp": 40}
+"""Samples from which a kind takes part; with fewer, these two cost the most time and are never near the best."""
+SMALLEST = 1e-12
+LEAST_SHARE = 0.02
+"""Members below are let go."""
+
+
+class Auto(Predictor):
+    """A weighted mean of predictors.
+
+    The weight of each is its prior weight times the likelihood of its held-out errors, taken as normal with unknown
+    variance: with few samples nearly equal members share, with many the best one decides (pseudo-Bayesian stacking; Y.
+    Yao et al., "Using stacking to average Bayesian predictive distributions", Bayesian Analysis 13(3), 2018).
+    """
+
+    name = "auto"
+    least_samples = Counts.least_samples
+
+    def choose(
+        self, pool: Array, n: int, *, sources: Sequence[Source] = (), known: Array | None = None
+    ) -> NDArray[np.intp]:
+        """Return n rows of (p, f) candidates, as the member that knows most would choose them."""
+        kind = Transfer if sources else GaussianProcess
+        self._chooser = kind(self.features, seed=self.seed)
+        return self._chooser.choose(pool, n, sources=sources, known=known)
+
+    def _fit(self, x: Array, y: Array, sources: Sequence[Source]) -> None:
+        fitted: dict[str, Predictor] = {}
+        for name, kind in MEMBERS.items():
+            if len(y) >= max(kind.least_samples, JOINS.get(name, 0)) and (sources or kind is not Transfer):
+                chooser = getattr(self, "_chooser", None)
+                member = chooser if type(chooser) is kind else kind(self.features, seed=self.seed)
+                fitted[name] = member.fit(x, y, sources)
+        scale = (np.abs(y) + np.abs(y).mean()) / 2  # errors count relatively, and those of tiny values not too much
+        self.held_out_errors = {
+            name: float(np.sqrt(np.mean(((y - member.held.mean) / scale) ** 2))) for name, member in fitted.items()
+        }
+        logs = {n: np.log(TRUST[n]) - len(y) * np.log(max(e, SMALLEST)) for n, e in self.held_out_errors.items()}
+        top = max(logs.values())
+        shares = {name: float(np.exp(log - top)) for name, log in logs.items()}
+        total = sum(shares.values())
+        kept = {name: share / total for name, share in shares.items() if share >= LEAST_SHARE * total}
+        total = sum(kept.values())
+        self.members = {name: fitted[name] for name in kept}
+        self.weights = {name: share / total for name, share in kept.items()}
+
+    def _guess(self, x: Array) -> Guess:
+        return self._mixed({name: member._guess(x) for name, member in self.members.items()})
+
+    def _held_out(self, x: Array, y: Array, sources: Sequence[Source]) -> Guess:
+        return self._mixed({name: member.held for name, member in self.members.items()})
+
+    def _mixed(self, guesses: Mapping[str, Guess]) -> Guess:
+        """Mean and deviation of the mixture; deviations are those that each member's calibration gives."""
+        mean = sum((self.weights[n] * g.mean for n, g in guesses.items()), np.zeros(1))
+        variance = np.zeros_like(mean)
+        for name, guess in guesses.items():
+            size = self.members[name]._calibrated.factor(0.6827)
+            variance = variance + self.weights[name] * ((size * guess.std) ** 2 + (guess.mean - mean) ** 2)
+        return Guess(mean, np.sqrt(variance))
+
+    def _state(self) -> State:
+        arrays: dict[str, NDArray[Any]] = {}
+        plain = {}
+        for name, member in self.members.items():
+            state = member.state()
+            arrays |= {f"{name}.{key}": value for key, value in state.arrays.items()}
+            plain[name] = state.settings
+        return State(arrays, {"members": plain, "weights": self.weights, "held_out_errors": self.held_out_errors})
+
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
+        self.weights = {str(name): float(weight) for name, weight in settings["weights"].items()}
+        self.held_out_errors = {str(name): float(error) for name, error in settings["held_out_errors"].items()}
+        self.members = {}
+        for name, plain in settings["members"].items():
+            start = f"{name}."
+            own = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
+            self.members[name] = MEMBERS[name].restored(self.features, State(own, plain))
