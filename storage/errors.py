@@ -6,6 +6,8 @@
     │   └── SchemaTooNew               a newer version of this software wrote it
     ├── BadQuery (ValueError)          SQL that is wrong, changes something, or takes too long
     ├── UnknownJob (ValueError)        no job has this id
+    ├── UnknownTask (ValueError)       no task of the service has this id
+    ├── UnknownToken (ValueError)      no token has this id
     ├── WrongStatus (ValueError)       the job's status does not allow this
     ├── LeaseHeld (ValueError)         another driver runs the job
     ├── InvalidRecord (ValueError)     a row that cannot be stored
@@ -64,6 +66,14 @@ class UnknownJob(StoreError, ValueError):
         super().__init__(f"no job {job_id!r} in store {store}; {newest}")
         self.job_id = job_id
         self.known = known
+
+
+class UnknownTask(StoreError, ValueError):
+    """No task of the service has this id."""
+
+
+class UnknownToken(StoreError, ValueError):
+    """No token has this id."""
 
 
 class WrongStatus(StoreError, ValueError):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select, update
 
 from storage import checks
 from storage.database import insert
@@ -74,6 +74,7 @@ def claim(
         raise InvalidRecord("a lease of 0 seconds is over before it begins")
     connection.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update())
     job = get(connection, job_id, store)
+    restarts = list(job.restarts)
     if job.status is JobStatus.RUNNING:
         assert job.heartbeat_at is not None
         assert job.lease_seconds is not None
@@ -84,6 +85,10 @@ def claim(
                 f"job {job_id!r} is run by {job.owner}, last heard of {silent:.0f} s ago; "
                 f"its lease ends in {left:.0f} s"
             )
+        reason = f"{job.owner} was " + (f"silent for {silent:.0f} s" if left <= 0 else "found dead")
+        restarts.append({"at": now.isoformat(), "evaluated": job.evaluated, "reason": reason})
+    elif job.paused:
+        raise WrongStatus(f"job {job_id!r} is paused; resume it first")
     elif job.status is not JobStatus.QUEUED:
         raise _wrong(job, "claimed", {JobStatus.QUEUED, JobStatus.RUNNING})
     connection.execute(
@@ -96,6 +101,7 @@ def claim(
             lease_seconds=lease_seconds,
             fence=job.fence + 1,
             started_at=job.started_at or now,
+            restarts=restarts,
         )
     )
     return Lease(job_id, job.fence + 1)
@@ -148,6 +154,33 @@ def cancel(connection: Connection, job_id: str, now: datetime, store: str) -> No
     """From QUEUED or RUNNING to CANCELLED."""
     values = {"status": JobStatus.CANCELLED, "finished_at": now, **_NO_LEASE}
     _move(connection, job_id, {JobStatus.QUEUED, JobStatus.RUNNING}, values, "cancelled", store)
+
+
+def pause(connection: Connection, job_id: str, store: str) -> None:
+    """From QUEUED or RUNNING to QUEUED and paused; its driver learns it at its next write."""
+    values = {"status": JobStatus.QUEUED, "paused": True, **_NO_LEASE}
+    _move(connection, job_id, {JobStatus.QUEUED, JobStatus.RUNNING}, values, "paused", store)
+
+
+def unpause(connection: Connection, job_id: str, store: str) -> None:
+    """Let a paused job be claimed again; one that is not paused stays as it is."""
+    get(connection, job_id, store)
+    connection.execute(update(JobRow).where(JobRow.id == job_id).values(paused=False))
+
+
+def prioritise(connection: Connection, job_id: str, priority: int, store: str) -> None:
+    """Change which of the waiting jobs is next."""
+    get(connection, job_id, store)
+    connection.execute(update(JobRow).where(JobRow.id == job_id).values(priority=priority))
+
+
+def waiting(connection: Connection, now: datetime) -> list[Job]:
+    """Jobs that could be claimed: the greatest priority first, then the oldest."""
+    statement = _jobs().where(
+        or_(JobRow.status == JobStatus.RUNNING, and_(JobRow.status == JobStatus.QUEUED, JobRow.paused.is_(False)))
+    )
+    found = [_job(row) for row in connection.execute(statement.order_by(JobRow.priority.desc(), JobRow.created_at))]
+    return [job for job in found if job.lease_ends_at is None or job.lease_ends_at <= now]
 
 
 def requeue(connection: Connection, job_id: str, store: str) -> None:
@@ -211,6 +244,9 @@ def _jobs() -> Select[*tuple[Any, ...]]:
         JobRow.fence,
         proposed.label("proposed"),
         evaluated.label("evaluated"),
+        JobRow.priority,
+        JobRow.paused,
+        JobRow.restarts,
     )
 
 

@@ -49,7 +49,9 @@ class Job:
     """A search: its specification, where it is, and who runs it.
 
     `owner`, `heartbeat_at` and `lease_seconds` are None unless the job is RUNNING. `proposed` and `evaluated`
-    count its proposals and evaluations.
+    count its proposals and evaluations. A job that is `paused` is QUEUED and is not claimed until it is resumed; of
+    those that wait the one with the greatest `priority` is next. `restarts` tells of each driver that was lost: `at`
+    (ISO time), `evaluated`, `reason`.
     """
 
     id: str
@@ -66,6 +68,9 @@ class Job:
     fence: int
     proposed: int
     evaluated: int
+    priority: int = 0
+    paused: bool = False
+    restarts: Sequence[Json] = ()
 
     @property
     def lease_ends_at(self) -> datetime | None:
@@ -243,3 +248,52 @@ class Artifact:
     size_bytes: int
     metadata: Json
     created_at: datetime
+
+
+class Role(StrEnum):
+    """What a user of the service may do; each may do what those before it may."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    ADMIN = "admin"
+
+    def may(self, needed: "Role") -> bool:
+        """Whether this role is enough for what needs that one."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What lets a user of the service in. Its text is told when it is made and is nowhere kept."""
+
+    id: str
+    name: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class TaskStatus(StrEnum):
+    """Where a task is: QUEUED -> RUNNING -> SUCCEEDED | FAILED."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something that the service does in the background; `result` when it succeeded, `error` when it failed."""
+
+    id: str
+    kind: str
+    job_id: str | None
+    request: Json
+    status: TaskStatus
+    result: Json | None
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None

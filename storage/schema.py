@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -43,7 +44,10 @@ class Base(DeclarativeBase):
 
 
 class JobRow(Base):
-    """A search and who runs it. `fence` counts its claims; the lease ends `lease_seconds` after the heartbeat."""
+    """A search and who runs it. `fence` counts its claims; the lease ends `lease_seconds` after the heartbeat.
+
+    `restarts` are the drivers that were lost: when, after how many evaluations, and how that was known.
+    """
 
     __tablename__ = "jobs"
 
@@ -59,6 +63,9 @@ class JobRow(Base):
     heartbeat_at: Mapped[datetime | None]
     lease_seconds: Mapped[float | None]
     fence: Mapped[int] = mapped_column(default=0)
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")
+    paused: Mapped[bool] = mapped_column(default=False, server_default=false())
+    restarts: Mapped[list[dict[str, Any]]] = mapped_column(JSON(), default=list, server_default="[]")
 
 
 class ArchitectureRow(Base):
@@ -237,3 +244,33 @@ class ArtifactRow(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON())
     created_at: Mapped[datetime]
+
+
+class TokenRow(Base):
+    """What lets a user of the service in: the hash of a secret, with a role."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(PlainText)
+    role: Mapped[str]
+    sha256: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class TaskRow(Base):
+    """Something that the service does in the background: an export, the profile of an uploaded model."""
+
+    __tablename__ = "tasks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    request: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(index=True)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(PlainText)
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]

@@ -58,21 +58,22 @@ class ResultStore:
     def __init__(
         self, url: str = DEFAULT_URL, *, create: bool = True, clock: Callable[[], datetime] = _utc_now
     ) -> None:
-        self._database = Database(url, create=create)
-        self._clock = clock
+        #: For the other parts of this package.
+        self.database = Database(url, create=create)
+        self.clock = clock
         #: The URL without its password, for messages.
-        self.name = self._database.name
+        self.name = self.database.name
         try:
-            prepare(self._database, create=create)
+            prepare(self.database, create=create)
         except BaseException as error:
-            self._database.close()
+            self.database.close()
             if isinstance(error, StoreFailed):
                 raise BadStore(str(error)) from error
             raise
 
     def close(self) -> None:
         """Give the connections back. The store is not used after it."""
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -90,18 +91,18 @@ class ResultStore:
         Raises:
             InvalidRecord: the spec is no JSON object, or the name is empty.
         """
-        with self._database.write() as connection:
-            job_id = jobs.create(connection, name, spec, self._clock())
+        with self.database.write() as connection:
+            job_id = jobs.create(connection, name, spec, self.clock())
             return jobs.get(connection, job_id, self.name)
 
     def job(self, job_id: str) -> Job:
         """The job with this id."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return jobs.get(connection, job_id, self.name)
 
     def jobs(self, status: JobStatus | None = None, limit: int | None = None) -> list[Job]:
         """Jobs, newest first: of one status or all, at most `limit`."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return jobs.newest(connection, status, limit)
 
     def claim(self, job_id: str, owner: str, *, lease_seconds: float = 60.0, dead_fence: int | None = None) -> Lease:
@@ -120,13 +121,13 @@ class ResultStore:
             LeaseHeld: another owner runs it.
             WrongStatus: the job has ended.
         """
-        with self._database.write() as connection:
-            return jobs.claim(connection, job_id, owner, lease_seconds, dead_fence, self._clock(), self.name)
+        with self.database.write() as connection:
+            return jobs.claim(connection, job_id, owner, lease_seconds, dead_fence, self.clock(), self.name)
 
     def heartbeat(self, lease: Lease) -> None:
         """Keep the lease. Raises `LeaseLost` when it is over, also when the job was cancelled."""
-        with self._database.write() as connection:
-            jobs.hold(connection, lease, self._clock(), self.name)
+        with self.database.write() as connection:
+            jobs.hold(connection, lease, self.clock(), self.name)
 
     def finish(self, lease: Lease, status: JobStatus, error: str | None = None) -> None:
         """End the job, or give it back: SUCCEEDED, CANCELLED, FAILED with its error, or QUEUED to go on later.
@@ -134,17 +135,40 @@ class ResultStore:
         Raises:
             LeaseLost: the lease is over; the job is as it was.
         """
-        with self._database.write() as connection:
-            jobs.finish(connection, lease, JobStatus(status), error, self._clock(), self.name)
+        with self.database.write() as connection:
+            jobs.finish(connection, lease, JobStatus(status), error, self.clock(), self.name)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a QUEUED or RUNNING job; its driver learns it at its next write. Raises `WrongStatus`."""
-        with self._database.write() as connection:
-            jobs.cancel(connection, job_id, self._clock(), self.name)
+        with self.database.write() as connection:
+            jobs.cancel(connection, job_id, self.clock(), self.name)
+
+    def pause(self, job_id: str) -> None:
+        """Give a QUEUED or RUNNING job back and let nobody claim it until it is resumed. Raises `WrongStatus`."""
+        with self.database.write() as connection:
+            jobs.pause(connection, job_id, self.name)
+
+    def unpause(self, job_id: str) -> None:
+        """Let a paused job be claimed again."""
+        with self.database.write() as connection:
+            jobs.unpause(connection, job_id, self.name)
+
+    def prioritise(self, job_id: str, priority: int) -> None:
+        """Change the priority of a job; of the jobs that wait, the greatest is next."""
+        with self.database.write() as connection:
+            jobs.prioritise(connection, job_id, priority, self.name)
+
+    def waiting(self) -> list[Job]:
+        """Jobs that a driver could claim now: QUEUED ones that are not paused, and RUNNING ones whose lease is over.
+
+        The greatest priority comes first, then the oldest.
+        """
+        with self.database.read() as connection:
+            return jobs.waiting(connection, self.clock())
 
     def requeue(self, job_id: str) -> None:
         """Queue a FAILED or CANCELLED job again, with all that it has found. Raises `WrongStatus`."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             jobs.requeue(connection, job_id, self.name)
 
     def extend(self, job_id: str, spec: Mapping[str, Any]) -> None:
@@ -154,7 +178,7 @@ class ResultStore:
             WrongStatus: it has not ended.
             InvalidRecord: the spec is no JSON object.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             jobs.extend(connection, job_id, spec, self.name)
 
     # The history of a search
@@ -177,13 +201,13 @@ class ResultStore:
             InvalidRecord: a key, genotype or static metric has no stored form, or the batch is recorded.
         """
         checked = history.checked_architectures(rows)
-        with self._database.write() as connection:
-            jobs.hold(connection, lease, self._clock(), self.name)
+        with self.database.write() as connection:
+            jobs.hold(connection, lease, self.clock(), self.name)
             return history.add_proposals(connection, lease.job_id, batch, checked)
 
     def proposals(self, job_id: str) -> list[Proposal]:
         """Everything the strategy of a job asked for, in its order."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return history.proposals(connection, job_id)
 
@@ -199,14 +223,14 @@ class ResultStore:
             InvalidRecord: the job never proposed one of them, or a metric is no number.
         """
         checked = history.checked_outcomes(rows)
-        with self._database.write() as connection:
-            now = self._clock()
+        with self.database.write() as connection:
+            now = self.clock()
             jobs.hold(connection, lease, now, self.name)
             return history.add_evaluations(connection, lease.job_id, checked, now)
 
     def evaluations(self, job_id: str, *, start: int = 0, limit: int | None = None) -> list[Evaluation]:
         """The evaluations of a job in their order, from the number `start` on, at most `limit`."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return history.evaluations(connection, job_id, start, limit)
 
@@ -215,7 +239,7 @@ class ResultStore:
 
         It is kept up to date with every batch that is told: asking costs the same however many there are.
         """
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return history.front(connection, job_id)
 
@@ -230,13 +254,13 @@ class ResultStore:
             LeaseLost: the lease is over.
             InvalidRecord: the job has no evaluation of such a number, or losses are not finite.
         """
-        with self._database.write() as connection:
-            jobs.hold(connection, lease, self._clock(), self.name)
+        with self.database.write() as connection:
+            jobs.hold(connection, lease, self.clock(), self.name)
             fronts.replace(connection, lease.job_id, losses)
 
     def architectures(self, keys: Iterable[str]) -> dict[str, Architecture]:
         """The recorded ones of these architectures by key, whichever job proposed them."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return history.architectures(connection, keys)
 
     def add_architectures(self, lease: Lease, rows: Iterable[Architecture]) -> None:
@@ -247,8 +271,8 @@ class ResultStore:
             InvalidRecord: a key, genotype or static metric has no stored form.
         """
         checked = history.checked_architectures(rows)
-        with self._database.write() as connection:
-            jobs.hold(connection, lease, self._clock(), self.name)
+        with self.database.write() as connection:
+            jobs.hold(connection, lease, self.clock(), self.name)
             history.add_architectures(connection, checked)
 
     def add_round(self, lease: Lease, row: Round) -> None:
@@ -259,14 +283,14 @@ class ResultStore:
             InvalidRecord: it does not follow the last recorded one, or a value has no stored form.
         """
         checked = rounds.checked(row)
-        with self._database.write() as connection:
-            now = self._clock()
+        with self.database.write() as connection:
+            now = self.clock()
             jobs.hold(connection, lease, now, self.name)
             rounds.add(connection, lease.job_id, checked, now)
 
     def rounds(self, job_id: str) -> list[Round]:
         """The rounds of a job, in their order; none of a search that does not train."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return rounds.of_job(connection, job_id)
 
@@ -285,14 +309,14 @@ class ResultStore:
             InvalidRecord: the architecture is not recorded, or a value has no stored form.
         """
         checked, found = trainings.checked(row), checks.numbers(metrics or {}, "metric")
-        with self._database.write() as connection:
-            now = self._clock()
+        with self.database.write() as connection:
+            now = self.clock()
             jobs.hold(connection, lease, now, self.name)
             trainings.record(connection, lease.job_id, checked, found, now)
 
     def trainings(self, job_id: str) -> list[Training]:
         """The trainings of a job, in the order in which they began."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return trainings.of_job(connection, job_id)
 
@@ -300,12 +324,12 @@ class ResultStore:
 
     def add_device(self, device: Device) -> None:
         """Record a device, or that it was seen again."""
-        with self._database.write() as connection:
-            measurements.add_device(connection, device, self._clock())
+        with self.database.write() as connection:
+            measurements.add_device(connection, device, self.clock())
 
     def devices(self) -> list[Device]:
         """All devices, the one seen last first."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return measurements.devices(connection)
 
     def add_measurements(self, job: Lease | str | None, rows: Iterable[Measurement]) -> None:
@@ -320,13 +344,13 @@ class ResultStore:
             InvalidRecord: an architecture or device is not recorded, or a value has no stored form.
         """
         checked = measurements.checked(rows)
-        with self._database.write() as connection:
-            now = self._clock()
+        with self.database.write() as connection:
+            now = self.clock()
             measurements.add(connection, checked, jobs.permit(connection, job, now, self.name), now)
 
     def measurements(self, keys: Iterable[str], device_fingerprint: str, metric: str) -> dict[str, Measurement]:
         """What any job measured of these architectures on a device, by key; keys without a measurement are out."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return measurements.lookup(connection, keys, device_fingerprint, metric)
 
     def add_replications(self, lease: Lease, rows: Iterable[Replication]) -> None:
@@ -337,14 +361,14 @@ class ResultStore:
             InvalidRecord: the job has no evaluation of one of them, or a value has no stored form.
         """
         checked = replications.checked(rows)
-        with self._database.write() as connection:
-            now = self._clock()
+        with self.database.write() as connection:
+            now = self.clock()
             jobs.hold(connection, lease, now, self.name)
             replications.add(connection, lease.job_id, checked, now)
 
     def replications(self, job_id: str) -> list[Replication]:
         """What was measured anew of a job's finalists, by architecture and metric."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return replications.of_job(connection, job_id)
 
@@ -362,7 +386,7 @@ class ResultStore:
 
     def faults(self) -> list[str]:
         """What is wrong with the database and its rows, a sentence each; nothing when it is sound."""
-        return faults(self._database)
+        return faults(self.database)
 
     def copy_to(self, other: "ResultStore", on_rows: Callable[[str, int, int], None]) -> dict[str, int]:
         """Copy every row into a store without rows, whole or not at all.
@@ -377,7 +401,7 @@ class ResultStore:
         Raises:
             BadStore: the other one has rows.
         """
-        return copy(self._database, other._database, on_rows)
+        return copy(self.database, other.database, on_rows)
 
     # Questions
 
@@ -388,7 +412,7 @@ class ResultStore:
         Raises:
             BadQuery: the database does not take it, it would change something, or it takes longer than `seconds`.
         """
-        with query(self._database, sql, seconds) as answer:
+        with query(self.database, sql, seconds) as answer:
             yield answer
 
     # Artifacts
@@ -417,14 +441,14 @@ class ResultStore:
             LeaseLost: the lease is over.
             InvalidRecord: a value has no stored form.
         """
-        with self._database.write() as connection:
-            now = self._clock()
+        with self.database.write() as connection:
+            now = self.clock()
             job_id = jobs.permit(connection, job, now, self.name)
             assert job_id is not None
             return artifacts.add(connection, job_id, kind, path, sha256, size_bytes, metadata or {}, now)
 
     def artifacts(self, job_id: str, kind: str | None = None) -> list[Artifact]:
         """The recorded files of a job, newest first: of one kind or all."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             jobs.get(connection, job_id, self.name)
             return artifacts.of_job(connection, job_id, kind)

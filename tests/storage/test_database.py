@@ -94,7 +94,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     """What does not fit is refused whole in plain words; the store stays good, and goes on when there is room."""
     with ResultStore(f"sqlite:///{tmp_path}/nas.db") as store:
         lease = running(store, 50)
-        engine = store._database._engine
+        engine = store.database._engine
         with engine.connect() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
 
@@ -117,7 +117,7 @@ def test_readers_see_one_state(tmp_path: Path, postgres_url: str) -> None:
     """The statements of a read see one snapshot, though a writer commits between them."""
     for url in (f"sqlite:///{tmp_path}/nas.db", postgres_url):
         with ResultStore(url) as store, ResultStore(url) as other:
-            with store._database.read() as connection:
+            with store.database.read() as connection:
                 assert connection.exec_driver_sql("SELECT count(*) FROM jobs").scalar() == 0
                 other.create_job("job", {})
                 assert connection.exec_driver_sql("SELECT count(*) FROM jobs").scalar() == 0
@@ -131,7 +131,7 @@ def test_evaluations_take_few_statements(tmp_path: Path) -> None:
         store.add_evaluations(lease, [Outcome(architecture(i).key, {"a": 1.0, "b": 2.0}) for i in range(200)])
         statements: list[str] = []
         event.listen(
-            store._database._engine, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement)
+            store.database._engine, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement)
         )
         assert len(store.evaluations(lease.job_id)) == 200
     assert len(statements) == 4

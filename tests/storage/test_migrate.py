@@ -69,10 +69,7 @@ def test_the_names_of_constraints_are_the_models(tmp_path: Path) -> None:
         engine.dispose()
         return {
             # SQLite writes a column that was added later behind the column before it, on its line.
-            name: {
-                re.sub(r"\s+", " ", line).strip(" ,)")
-                for line in re.split(r"\n|, (?=\w+ [A-Z]+,? *$)", sql, flags=re.MULTILINE)
-            }
+            name: {re.sub(r"\s+", " ", line).strip(" ,)") for line in re.split(r"\n|, (?=\w+ [A-Z]{2})", sql)}
             for name, sql in rows
             if name != VERSION_TABLE
         }
@@ -85,7 +82,7 @@ def test_the_newest_revision_is_written_down() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
 
 
-@pytest.mark.parametrize("old", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("old", ["0001", "0002", "0003", "0004", "0005"])
 def test_an_older_store_is_upgraded(url: str, old: str) -> None:
     """A store of any released revision keeps its jobs, has rounds like a new one, and knows its fronts."""
     objectives = [
@@ -117,7 +114,8 @@ def test_an_older_store_is_upgraded(url: str, old: str) -> None:
     engine.dispose()
     with ResultStore(url, create=False) as store:
         assert {job.id for job in store.jobs()} == {"bare", "old"}
-        assert [row.number for row in store.front("old")] == [1, 4, 0]
+        # The fronts of the fourth revision and later were kept by those who wrote the evaluations; here nobody did.
+        assert [row.number for row in store.front("old")] == ([1, 4, 0] if old < "0004" else [])
         assert store.front("bare") == []
         store.add_round(store.claim("old", "me"), Round(1, {"op": "skip"}, {}, {"loss": 0.5}))
         assert store.rounds("old")[0].metrics == {"loss": 0.5}
