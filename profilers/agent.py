@@ -15,7 +15,7 @@ from typing import Any
 
 from profilers.address import read_address
 from profilers.agent_bench import Bench
-from profilers.agent_server import AgentServer
+from profilers.agent_server import AgentServer, only
 from profilers.agent_token import read_token
 from profilers.device import name_problems
 from profilers.errors import DeviceRefused
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.exit(2, f"error: {error}\n")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with closing(bench), server:
-        print(f"agent {given.name} serves {server.address}: {cpu_model()}, {bench.device.threads} threads", flush=True)
+        print(f"agent {given.name} serves {server.address}: {cpu_model()}, {given.threads} threads", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -59,12 +59,12 @@ def _opened(given: argparse.Namespace) -> tuple[AgentServer, Bench]:
     device = HostDevice(name=given.name, **settings)
     limits = Limits(**{field.name: getattr(given, f"max_{field.name}") for field in fields(Limits)})
     token = read_token(given.token_file, given.token_env)
-    tls = _tls(given.tls_cert, given.tls_key)
+    tls = tls_of(given.tls_cert, given.tls_key)
     bench = Bench(device, limits)
-    return AgentServer(read_address(given.serve), given.name, bench, token, tls), bench
+    return AgentServer(read_address(given.serve), only(bench, given.name), token, tls), bench
 
 
-def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+def tls_of(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     """TLS with these files, or none at all.
 
     Raises:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from profilers.answer import error_answer, measured_answer
 from profilers.cancellation import Cancellation, cancelled
+from profilers.device import Device
 from profilers.errors import ModelRefused, ProfilingFailed
 from profilers.frames import Frame
-from profilers.host import HostDevice
 from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
+from profilers.profiler import Profiler
 from profilers.timing import TimingRule
 
 ABANDONED_S = 120.0
@@ -92,12 +93,16 @@ class Bench:
     Args:
         device: where models are measured.
         limits: what a model may use at most, whatever the client says.
+        opened: opens the profiler that measures on the device.
     """
 
-    def __init__(self, device: HostDevice, limits: Limits) -> None:
+    def __init__(
+        self, device: Device, limits: Limits, opened: Callable[[TimingRule, Limits], Profiler] = HostProfiler
+    ) -> None:
         self.device = device
         self.limits = limits
-        self._profiler: HostProfiler | None = None
+        self._open = opened
+        self._profiler: Profiler | None = None
         self._asked: tuple[TimingRule, Limits] | None = None
         self._closed = False
         self._changed = threading.Condition()
@@ -198,14 +203,14 @@ class Bench:
         running.finish(answer)
         self.leave(turn.ticket)
 
-    def _opened(self, rule: TimingRule, limits: Limits) -> HostProfiler:
+    def _opened(self, rule: TimingRule, limits: Limits) -> Profiler:
         """The profiler for this rule and these limits; its worker is kept while they stay the same."""
         if self._closed:
             raise cancelled()
         if self._profiler is None or self._asked != (rule, limits):
             if self._profiler:
                 self._profiler.close()
-            self._profiler, self._asked = HostProfiler(rule, limits), (rule, limits)
+            self._profiler, self._asked = self._open(rule, limits), (rule, limits)
         return self._profiler
 
     def _forget(self) -> None:

@@ -8,10 +8,10 @@ from profilers.agent_protocol import HANDSHAKE_BYTES, HANDSHAKE_S, SILENCE_S, VE
 from profilers.agent_token import Token, new_nonce
 from profilers.connection import Connection
 from profilers.device import Fact
-from profilers.errors import DeviceLost
+from profilers.errors import DeviceAway, DeviceLost
 from profilers.frames import Frame, FrameClosedError, FrameError, FrameTimeoutError
 
-LOST = (FrameClosedError, FrameTimeoutError, OSError)
+LOST = (FrameClosedError, FrameTimeoutError, OSError, DeviceAway)
 """What a connection raises that is worth another try."""
 
 _ANSWERS = ("measured", "refused", "failed")
@@ -24,19 +24,21 @@ class AgentLink:
         address: host and port.
         token: the secret that the agent knows.
         ca: PEM file with the certificates that the agent's is checked against; None for a plain connection.
+        device: which device of the agent is meant; empty where it has one.
 
     Raises:
         FrameClosedError, FrameTimeoutError, OSError: nobody answers, now; it may be tried again.
+        DeviceAway: the agent does, without the device; it may be tried again too.
         DeviceLost: trying again is of no use: the token or the certificate is not right, or this is no agent.
     """
 
-    def __init__(self, address: tuple[str, int], token: Token, ca: str | None) -> None:
+    def __init__(self, address: tuple[str, int], token: Token, ca: str | None, device: Mapping[str, Fact]) -> None:
         end = socket.create_connection(address, timeout=HANDSHAKE_S)
         try:
             if ca is not None:
                 end = ssl.create_default_context(cafile=ca).wrap_socket(end, server_hostname=address[0])
             self._connection = Connection(end)
-            self.description = self._greet(token)
+            self.description = self._greet(token, device)
         except ssl.SSLCertVerificationError as error:
             end.close()
             raise DeviceLost(f"the certificate is not one of {ca}: {error.verify_message}", "denied") from None
@@ -96,14 +98,14 @@ class AgentLink:
         """Let go of the connection."""
         self._connection.close()
 
-    def _greet(self, token: Token) -> dict[str, Fact]:
+    def _greet(self, token: Token, device: Mapping[str, Fact]) -> dict[str, Fact]:
         """Show that we know the token, find out whether the agent does, and hear what the device is."""
 
         def heard() -> dict[str, object]:
             return self._connection.receive(0, timeout_s=HANDSHAKE_S, max_header_bytes=HANDSHAKE_BYTES).header
 
         nonce = new_nonce()
-        self._connection.send({"version": VERSION, "nonce": nonce}, timeout_s=HANDSHAKE_S)
+        self._connection.send({"version": VERSION, "nonce": nonce, "device": dict(device)}, timeout_s=HANDSHAKE_S)
         answer = heard()
         nonces = nonce, str(answer.get("nonce"))
         if answer.get("event") != "denied":
@@ -111,6 +113,8 @@ class AgentLink:
             answer = heard()
         if answer.get("event") == "denied":
             raise DeviceLost(f"the agent denies us: {str(answer.get('message'))[:200]}", "denied")
+        if answer.get("event") == "away":
+            raise DeviceAway(str(answer.get("message"))[:500])
         if answer.get("event") != "welcome" or not token.proves(answer.get("proof"), "agent", nonces):
             raise DeviceLost("what answers is no agent that knows the token", "denied")
         description = answer.get("description")

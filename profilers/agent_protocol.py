@@ -2,10 +2,11 @@
 
 A connection begins with both sides proving that they know the token:
 
-    -> {"version", "nonce"}
+    -> {"version", "nonce", "device"}                  which device, where an agent has several
     <- {"nonce"}, or denied
     -> {"proof"}
-    <- {"event": "welcome", "proof", "description"}, or {"event": "denied", "message"}
+    <- {"event": "welcome", "proof", "description"}, or {"event": "denied", "message"},
+       or {"event": "away", "message"}                 the device is not there now, but may come back
 
 Then the client asks, as often as it likes:
 
@@ -21,7 +22,7 @@ The model is sent when the device is free, so that no transfer disturbs a timing
 again after a lost connection gets what came, or comes, of the first time.
 """
 
-VERSION = 1
+VERSION = 2
 
 HANDSHAKE_S = 10.0
 """Seconds that the other side may take for each step of the beginning."""

@@ -6,7 +6,7 @@ import socketserver
 import ssl
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from profilers.agent_token import Token, new_nonce
 from profilers.answer import error_answer
 from profilers.connection import Connection
 from profilers.device import Fact
-from profilers.errors import ModelRefused, ProfilingFailed
+from profilers.errors import DeviceAway, DeviceRefused, ModelRefused, ProfilingFailed
 from profilers.frames import Frame, FrameClosedError, FrameError, FrameTimeoutError
 from profilers.limits import Limits
 from profilers.timing import TimingRule
@@ -44,13 +44,30 @@ _TLS_RECORD = b"\x16"  # what the first message of TLS begins with, and no frame
 _Numbers = TypeVar("_Numbers", Limits, TimingRule)
 
 
+Finder = Callable[[object], tuple[Bench, dict[str, Fact]]]
+"""From what a client's device says of itself (`remote.RemoteDevice.asked`) to a bench, and how clients see its device.
+
+It raises `DeviceRefused` when there is none, and `DeviceAway` when there is none now.
+"""
+
+
+def only(bench: Bench, name: str) -> Finder:
+    """Let clients measure on one bench, of an agent with a name."""
+
+    def find(asked: object) -> tuple[Bench, dict[str, Fact]]:
+        if asked:
+            raise DeviceRefused(["this agent measures on its own machine; a device of kind remote is expected"])
+        return bench, {**bench.device.description, "kind": "remote", "agent": name}
+
+    return find
+
+
 class AgentServer(socketserver.ThreadingTCPServer):
     """Listens, and serves each connection in a thread.
 
     Args:
         address: host and port to listen on; port 0 takes a free one.
-        name: the agent's, part of what it says of the device.
-        bench: what measures.
+        find: finds what a client wants to measure on.
         token: what clients have to know.
         tls: for encrypted connections; None for plain ones.
 
@@ -62,12 +79,9 @@ class AgentServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(
-        self, address: tuple[str, int], name: str, bench: Bench, token: Token, tls: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, address: tuple[str, int], find: Finder, token: Token, tls: ssl.SSLContext | None) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._name = name
-        self._bench = bench
+        self._find = find
         self._token = token
         self._tls = tls
         self._free = threading.Semaphore(MAX_CONNECTIONS)
@@ -78,11 +92,6 @@ class AgentServer(socketserver.ThreadingTCPServer):
         """Where it listens, as `HOST:PORT`."""
         host, port = self.socket.getsockname()[:2]
         return show_address(host, port)
-
-    @property
-    def description(self) -> dict[str, Fact]:
-        """What the device is, as clients see it."""
-        return {**self._bench.device.description, "kind": "remote", "agent": self._name}
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for one more connection."""
@@ -96,11 +105,12 @@ class AgentServer(socketserver.ThreadingTCPServer):
             if self._tls is not None and encrypted:
                 end = self._tls.wrap_socket(end, server_side=True)
             connection = Connection(end)
-            if self._admit(connection, self._tls is not None and not encrypted):
-                while True:
-                    self._answer(connection, connection.receive(HANDSHAKE_BYTES, timeout_s=IDLE_S), peer)
-            else:
+            bench = self._admit(connection, self._tls is not None and not encrypted)
+            if bench is None:
                 _log(f"{peer} was denied")
+                return
+            while True:
+                self._answer(bench, connection, connection.receive(HANDSHAKE_BYTES, timeout_s=IDLE_S), peer)
         except (FrameClosedError, FrameTimeoutError):
             pass  # it went away; what it waits for goes on for a while
         except (FrameError, OSError) as error:
@@ -109,8 +119,11 @@ class AgentServer(socketserver.ThreadingTCPServer):
             end.close()
             self._free.release()
 
-    def _admit(self, connection: Connection, plain: bool) -> bool:
-        """Find out whether the client knows the token, and show that we do; one that should speak TLS is told so."""
+    def _admit(self, connection: Connection, plain: bool) -> Bench | None:
+        """Find out whether the client knows the token, show that we do, and find the bench that it wants.
+
+        One that should speak TLS is told so.
+        """
 
         def heard() -> dict[str, object]:
             return connection.receive(0, timeout_s=HANDSHAKE_S, max_header_bytes=HANDSHAKE_BYTES).header
@@ -119,33 +132,36 @@ class AgentServer(socketserver.ThreadingTCPServer):
         if plain:
             message = "the agent speaks TLS alone; give its certificate as `ca`"
             connection.send({"event": "denied", "message": message}, timeout_s=HANDSHAKE_S)
-            return False
+            return None
         nonces = str(hello.get("nonce")), new_nonce()
         connection.send({"nonce": nonces[1]}, timeout_s=HANDSHAKE_S)
         proof = heard().get("proof")
-        message = ""
-        if not self._token.proves(proof, "client", nonces):
-            message = "the token is not the agent's"
-        elif hello.get("version") != VERSION:
-            message = f"the agent speaks version {VERSION} (asked for {hello.get('version')!r:.20})"
-        if message:
-            connection.send({"event": "denied", "message": message}, timeout_s=HANDSHAKE_S)
-            return False
-        welcome = {"event": "welcome", "proof": self._token.proof("agent", nonces), "description": self.description}
+        try:
+            if not self._token.proves(proof, "client", nonces):
+                raise DeviceRefused(["the token is not the agent's"])
+            if hello.get("version") != VERSION:
+                version = hello.get("version")
+                raise DeviceRefused([f"the agent speaks version {VERSION} (asked for {version!r:.20})"])
+            bench, description = self._find(hello.get("device"))
+        except (DeviceRefused, DeviceAway) as error:
+            event = "away" if isinstance(error, DeviceAway) else "denied"
+            connection.send({"event": event, "message": str(error)}, timeout_s=HANDSHAKE_S)
+            return None
+        welcome = {"event": "welcome", "proof": self._token.proof("agent", nonces), "description": description}
         connection.send(welcome, timeout_s=HANDSHAKE_S)
-        return True
+        return bench
 
-    def _answer(self, connection: Connection, request: Frame, peer: str) -> None:
+    def _answer(self, bench: Bench, connection: Connection, request: Frame, peer: str) -> None:
         """Do what the client asks."""
         ask, identity = request.header.get("ask"), request.header.get("id")
         if not isinstance(identity, str) or not re.fullmatch(ID_PATTERN, identity):
             raise FrameError(f"an id of 32 hex digits is expected (got {identity!r:.80})")
         if ask == "cancel":
-            self._bench.cancel(identity)
+            bench.cancel(identity)
             connection.send({"event": "cancelled"}, timeout_s=SILENCE_S)
         elif ask == "measure":
             try:
-                answer = self._measured(connection, read_order(request.header, self._bench.limits))
+                answer = self._measured(bench, connection, read_order(request.header, bench.limits))
             except (ModelRefused, ProfilingFailed) as error:
                 answer = error_answer(error)
             connection.send(answer.header, answer.payload, timeout_s=SILENCE_S)
@@ -153,31 +169,31 @@ class AgentServer(socketserver.ThreadingTCPServer):
         else:
             raise FrameError(f"ask must be measure or cancel (got {ask!r:.80})")
 
-    def _measured(self, connection: Connection, order: Order) -> Frame:
+    def _measured(self, bench: Bench, connection: Connection, order: Order) -> Frame:
         """The answer to a request: of its first time if it is not new, or else when its turn has come and gone."""
 
         def alive(event: str = "queued") -> None:
             connection.send({"event": event}, timeout_s=SILENCE_S)
 
-        running = self._bench.find(order.identity)
+        running = bench.find(order.identity)
         if running is None:
-            running = self._begun(connection, order, alive)
+            running = self._begun(bench, connection, order, alive)
         with running.watched():
             while (answer := running.wait(HEARTBEAT_S)) is None:
                 alive("running")
-        if self._bench.closed:
+        if bench.closed:
             raise FrameClosedError("the agent ends")  # the client asks again when it is back
         return answer
 
-    def _begun(self, connection: Connection, order: Order, alive: Any) -> Running:
+    def _begun(self, bench: Bench, connection: Connection, order: Order, alive: Any) -> Running:
         """Wait for the turn, take the model, and start to measure it."""
-        with self._bench.turn(order.limits.queue_s, alive, HEARTBEAT_S) as turn:
-            running = self._bench.find(order.identity)  # an earlier connection of the same request may have been first
+        with bench.turn(order.limits.queue_s, alive, HEARTBEAT_S) as turn:
+            running = bench.find(order.identity)  # an earlier connection of the same request may have been first
             if running is not None:
                 return running
             connection.send({"event": "send"}, timeout_s=SILENCE_S)
             model = connection.borrow_payload(order.model_bytes, timeout_s=transfer_s(order.model_bytes))
-            return self._bench.begin(turn, order, model)
+            return bench.begin(turn, order, model)
 
 
 class _Handler(socketserver.BaseRequestHandler):

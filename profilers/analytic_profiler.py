@@ -34,7 +34,7 @@ class AnalyticProfiler(Profiler):
 
     def profile(
         self,
-        model_bytes: bytes,
+        model_bytes: bytes | memoryview,
         device: Device,
         *,
         dimensions: Mapping[str, int] | None = None,
@@ -48,7 +48,7 @@ class AnalyticProfiler(Profiler):
         if cancellation is not None and cancellation.cancelled:
             raise cancelled()
         try:
-            model = check_model(model_bytes, self._limits)
+            model = check_model(bytes(model_bytes), self._limits)
             shapes = tensor_shapes(model, device.batch, dimensions or {})
             costs = tuple(device.cost(layer) for layer in layers(model.graph, shapes))
         except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
 """What comes back of a model, as a frame between processes or machines.
 
-{"event": "measured", "session_ms", "queued_ms", "peak_memory_bytes", "warmup_runs", "settled"}
+{"event": "measured", "session_ms", "queued_ms", "peak_memory_bytes", "warmup_runs", "settled", "runs_per_sample"}
 with the samples as payload (float64), or
 {"event": "refused", "message"}                         the model may not be run, or
 {"event": "failed", "message", "reason"}                it gave no measurement
@@ -8,7 +8,7 @@ with the samples as payload (float64), or
 
 import numpy as np
 
-from profilers.errors import REASONS, ModelRefused, ProfilingFailed, Reason
+from profilers.errors import LOSSES, REASONS, DeviceLost, ModelRefused, ProfilingFailed, Reason
 from profilers.frames import Frame
 from profilers.measurement import Measurement, summarise
 from profilers.timing import TimingRule
@@ -25,7 +25,7 @@ def read_answer(answer: Frame, device: str, fingerprint: str, rule: TimingRule) 
 
     Raises:
         ModelRefused: the model was refused.
-        ProfilingFailed: the model failed, or the answer is nonsense.
+        ProfilingFailed: the model failed, or the answer is nonsense; as `DeviceLost` when there is no device any more.
     """
     header = answer.header
     event = header.get("event")
@@ -33,7 +33,8 @@ def read_answer(answer: Frame, device: str, fingerprint: str, rule: TimingRule) 
     if event == "refused":
         raise ModelRefused(message)
     if event == "failed":
-        raise ProfilingFailed(message, _reason(header.get("reason")))
+        reason = _reason(header.get("reason"))
+        raise (DeviceLost if reason in LOSSES else ProfilingFailed)(message, reason)
     try:
         peak = header["peak_memory_bytes"]
         return summarise(
@@ -46,6 +47,7 @@ def read_answer(answer: Frame, device: str, fingerprint: str, rule: TimingRule) 
             session_ms=_number(header["session_ms"]),
             queued_ms=_number(header["queued_ms"]),
             peak_memory_bytes=None if peak is None else int(_number(peak)),
+            runs_per_sample=int(_number(header["runs_per_sample"])),
         )
     except (KeyError, ValueError) as error:
         raise ProfilingFailed(f"the process that ran the model answered nonsense: {error}", "protocol") from None
@@ -59,6 +61,7 @@ def measured_answer(measured: Measurement, queued_ms: float) -> Frame:
         "queued_ms": measured.queued_ms + queued_ms,
         "peak_memory_bytes": measured.peak_memory_bytes,
         "warmup_runs": measured.warmup_runs,
+        "runs_per_sample": measured.runs_per_sample,
         "settled": measured.stable,  # the rest of what makes it stable is in the samples
     }
     return Frame(header, measured.samples_ms.astype("<f8").tobytes())

@@ -4,6 +4,7 @@ ValueError
 ├── DeviceRefused      the description of a device asks for what is not there
 └── ModelRefused       the model may not be run: malformed, too large, or not self-contained
 RuntimeError
+├── DeviceAway         an agent has lost sight of the device, which may come back
 └── ProfilingFailed    the model was tried and did not come to a measurement; `reason` says why
     └── DeviceLost     the device is not there any more, so the next model would not fare better
 """
@@ -45,6 +46,9 @@ changed     the device is not the one that it was for the models before
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
+LOSSES: tuple[Reason, ...] = ("lost", "denied", "changed")
+"""The reasons that say nothing about the model."""
+
 
 class DeviceRefused(ValueError):
     """The description of a device has problems; `problems` lists every one of them."""
@@ -52,6 +56,10 @@ class DeviceRefused(ValueError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(self.problems))
+
+
+class DeviceAway(RuntimeError):
+    """The device is not there now; the message says what brings it back."""
 
 
 class ModelRefused(ValueError):

@@ -35,6 +35,8 @@ class Measurement:
         utilisation: multiply-adds of a run divided by those that the device could do in its time; None where unknown.
         computed: nothing was run: the figures follow from the description of the device, so there is one of each, no
             spread, no warm-up and no session.
+        runs_per_sample: runs that were timed together, where the device's clock is too coarse for one; a sample is
+            their mean, and `runs` counts samples.
         layers: what each layer takes, where that is known.
         drift: relative change of a reference model from before to after this and what was measured beside it; None
             where nobody watched, see `profilers.series`.
@@ -58,6 +60,7 @@ class Measurement:
     energy_mj: float | None = None
     utilisation: float | None = None
     computed: bool = False
+    runs_per_sample: int = 1
     layers: tuple[LayerCost, ...] = field(default=(), repr=False)
     drift: float | None = None
     noise: float | None = None
@@ -85,6 +88,7 @@ def summarise(
     session_ms: float,
     queued_ms: float = 0.0,
     peak_memory_bytes: int | None = None,
+    runs_per_sample: int = 1,
 ) -> Measurement:
     """Make a measurement of timed runs.
 
@@ -98,6 +102,7 @@ def summarise(
         session_ms: creation of the session.
         queued_ms: wait for the device.
         peak_memory_bytes: peak memory, None where unknown.
+        runs_per_sample: runs that a sample is the mean of.
 
     Raises:
         ValueError: no samples, or one that is not a positive number.
@@ -123,6 +128,7 @@ def summarise(
         queued_ms=queued_ms,
         peak_memory_bytes=peak_memory_bytes,
         samples_ms=samples,
+        runs_per_sample=runs_per_sample,
     )
 
 

@@ -15,7 +15,7 @@ class Profiler(Protocol):
 
     def profile(
         self,
-        model_bytes: bytes,
+        model_bytes: bytes | memoryview,
         device: Device,
         *,
         dimensions: Mapping[str, int] | None = None,

@@ -11,7 +11,7 @@ from profilers.address import read_address
 from profilers.agent_link import LOST, AgentLink
 from profilers.agent_token import read_token
 from profilers.device import Device, Fact, name_problems
-from profilers.errors import DeviceLost, DeviceRefused
+from profilers.errors import DeviceAway, DeviceLost, DeviceRefused
 
 PATIENCE_S = 60.0
 """Seconds without any contact after which an agent is given up: a restart, or a network that was lost, is shorter."""
@@ -83,6 +83,11 @@ class RemoteDevice(Device):
 
         return self.patiently(ask)
 
+    @property
+    def asked(self) -> dict[str, Fact]:
+        """Which device of the agent is meant; nothing where it has one."""
+        return {}
+
     def open(self) -> AgentLink:
         """Connect to the agent, see `AgentLink`; what is of no use to try again names the device.
 
@@ -91,7 +96,9 @@ class RemoteDevice(Device):
             DeviceLost: nobody will.
         """
         try:
-            return AgentLink(read_address(self.address), read_token(self.token_file, self.token_env), self.ca)
+            return AgentLink(
+                read_address(self.address), read_token(self.token_file, self.token_env), self.ca, self.asked
+            )
         except DeviceLost as error:
             raise DeviceLost(f"device {self.name!r} at {self.address}: {error}", error.reason) from None
 
@@ -115,11 +122,9 @@ class RemoteDevice(Device):
                 return attempt(heard)
             except LOST as error:
                 if time.monotonic() - last > PATIENCE_S:
-                    raise DeviceLost(
-                        f"device {self.name!r}: nothing was heard of the agent at {self.address} for {PATIENCE_S:g} s "
-                        f"({error}); is `nas agent` running there?",
-                        "lost",
-                    ) from None
+                    silent = f"nothing was heard of the agent at {self.address} ({error}); is it running there?"
+                    why = str(error) if isinstance(error, DeviceAway) else silent
+                    raise DeviceLost(f"device {self.name!r}, for {PATIENCE_S:g} s: {why}", "lost") from None
                 pause.wait(_PAUSE_S)
 
 

@@ -45,7 +45,7 @@ class RemoteProfiler(Profiler):
 
     def profile(
         self,
-        model_bytes: bytes,
+        model_bytes: bytes | memoryview,
         device: Device,
         *,
         dimensions: Mapping[str, int] | None = None,
@@ -54,7 +54,7 @@ class RemoteProfiler(Profiler):
         """Measure how long a model takes on the agent's machine; see `profiler.Profiler.profile`."""
         if not isinstance(device, RemoteDevice):
             raise DeviceRefused(
-                [f"the remote profiler measures devices of kind remote (got {device.name!r}, {device.kind})"]
+                [f"the remote profiler measures agents, of kind remote or browser (got {device.name!r}, {device.kind})"]
             )
         check_size(model_bytes, self._limits)
         request = {
@@ -67,7 +67,7 @@ class RemoteProfiler(Profiler):
         with self._one_at_a_time:
             if self._closed:
                 raise ValueError("the profiler is closed; open a new one")
-            answer = self._ask(device, request, model_bytes, cancellation or Cancellation())
+            answer = self._ask(device, request, bytes(model_bytes), cancellation or Cancellation())
             fingerprint = fingerprint_of(self._known[device])
         return read_answer(answer, device.name, fingerprint, self._rule)
 

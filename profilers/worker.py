@@ -8,6 +8,10 @@ It speaks frames over its standard input and output, one model at a time:
     <- {"event": "measured", ...}                             with the samples as payload (float64), or
     <- {"event": "refused" | "failed", "message", ...}
 
+With None as session and a "batch" beside it, the model is checked and not run:
+
+    <- {"event": "prepared", "sizes", "inputs"}               with the model as payload where it was changed
+
 The model lies in a file without a name that both processes have open: through a pipe, a few megabytes take
 several times longer than they take to check.
 
@@ -25,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from onnx import ModelProto
 
 from profilers import frames
 from profilers.device_lock import device_lock
@@ -32,6 +37,7 @@ from profilers.errors import ModelRefused, ProfilingFailed
 from profilers.frames import Frame, FrameClosedError
 from profilers.limits import Limits
 from profilers.model_check import check_model
+from profilers.model_inputs import fix_shapes
 from profilers.ort_session import SessionSettings, time_model
 from profilers.timing import TimingRule
 
@@ -79,6 +85,8 @@ def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
     _limit(limits)
     model_bytes = os.pread(model_fd, int(str(request.header["model_bytes"])), 0)
     model = check_model(model_bytes, limits)
+    if request.header["session"] is None:
+        return _prepared(model, int(str(request.header["batch"])), _section(request, "dimensions"))
     seen = time_model(
         model,
         model_bytes,
@@ -92,8 +100,17 @@ def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
         "peak_memory_bytes": seen.peak_memory_bytes,
         "warmup_runs": seen.timing.warmup_runs,
         "settled": seen.timing.settled,
+        "runs_per_sample": 1,
     }
     return header, seen.timing.samples_ms.astype("<f8").tobytes()
+
+
+def _prepared(model: ModelProto, batch: int, dimensions: dict[str, Any]) -> tuple[dict[str, object], bytes]:
+    """Say which inputs a checked model needs; one with nameless axes is written anew, with names."""
+    shapes = fix_shapes(model, batch, dimensions)
+    inputs = [[given.name, given.data_type, given.shape] for given in shapes.inputs]
+    header: dict[str, object] = {"event": "prepared", "sizes": shapes.sizes, "inputs": inputs}
+    return header, model.SerializeToString() if shapes.renamed else b""
 
 
 def _section(request: Frame, key: str) -> dict[str, Any]:

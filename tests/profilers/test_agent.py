@@ -25,7 +25,7 @@ from profilers.agent import main
 from profilers.agent_bench import Bench
 from profilers.agent_link import AgentLink
 from profilers.agent_protocol import HANDSHAKE_BYTES
-from profilers.agent_server import AgentServer
+from profilers.agent_server import AgentServer, only
 from profilers.agent_token import Token, read_token
 from profilers.cancellation import Cancellation
 from profilers.connection import Connection
@@ -65,7 +65,7 @@ def token(tmp_path: Path) -> Path:
 def server(token: Path) -> Iterator[AgentServer]:
     """An agent in this process, so that its memory can be looked into."""
     bench = CountingBench(HostDevice(), Limits())
-    served = AgentServer(("127.0.0.1", 0), "here", bench, read_token(str(token), None), None)
+    served = AgentServer(("127.0.0.1", 0), only(bench, "here"), read_token(str(token), None), None)
     thread = threading.Thread(target=served.serve_forever, args=(0.01,))
     thread.start()
     with closing(bench), served:
@@ -82,7 +82,7 @@ def device_of(address: str, token: Path, **more: str) -> RemoteDevice:
 
 def link_to(server: AgentServer, token: Path) -> AbstractContextManager[AgentLink]:
     """A connection to the agent in this process."""
-    return closing(AgentLink(read_address(server.address), read_token(str(token), None), None))
+    return closing(AgentLink(read_address(server.address), read_token(str(token), None), None, {}))
 
 
 def ask_anew(server: AgentServer, token: Path, asked: dict[str, object], model: Callable[[], bytes]) -> Frame:
@@ -212,7 +212,10 @@ def test_agent_that_is_gone(token: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with agent(token) as address:
         device = device_of(address, token)
         assert device.description["agent"] == "loop"
-    with RemoteProfiler(RULE) as profiler, pytest.raises(DeviceLost, match=f"agent at {address} for 0.3 s") as lost:
+    with (
+        RemoteProfiler(RULE) as profiler,
+        pytest.raises(DeviceLost, match=f"for 0.3 s: nothing was heard of the agent at {address}") as lost,
+    ):
         profiler.profile(SMALL, device)
     assert lost.value.reason == "lost"
 
