@@ -22,13 +22,23 @@ $(VENV)/.bench: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
 	touch $@
 
+# A real browser and the files of its runtime: the tests of browsers as devices fail without them.
+$(VENV)/.browser: $(VENV)/.test dashboards/browsers/runtime.py
+	$(BIN)/nas browser-agent install
+	@which chromium chromium-browser google-chrome google-chrome-stable 2>/dev/null | grep -q . || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update --quiet && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends chromium; } || \
+	  { echo "the tests need a browser: install chromium (as root: apt-get install chromium) and run make again" >&2; \
+	    exit 1; }
+	touch $@
+
 demo: $(VENV)/.demo
 	mkdir -p out
 	$(BIN)/nas run examples/digits.yaml --store sqlite:///out/nas.db
 	$(BIN)/nas pareto latest --store sqlite:///out/nas.db --plot out/front.png
 	$(BIN)/nas export latest --store sqlite:///out/nas.db --output out/digits.onnx --force
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.test

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 
 from profilers.analytic_profiler import AnalyticProfiler
+from profilers.browser import BrowserDevice
 from profilers.device import Device
 from profilers.errors import DeviceRefused
 from profilers.host import HostDevice
@@ -16,9 +17,12 @@ from profilers.roofline import RooflineDevice
 from profilers.systolic import SystolicDevice
 from profilers.timing import TimingRule
 
-DEVICES: dict[str, type[HostDevice] | type[RemoteDevice] | type[RooflineDevice] | type[SystolicDevice]] = {
+DEVICES: dict[
+    str, type[HostDevice] | type[RemoteDevice] | type[BrowserDevice] | type[RooflineDevice] | type[SystolicDevice]
+] = {
     HostDevice.kind: HostDevice,
     RemoteDevice.kind: RemoteDevice,
+    BrowserDevice.kind: BrowserDevice,
     RooflineDevice.kind: RooflineDevice,
     SystolicDevice.kind: SystolicDevice,
 }
@@ -27,6 +31,7 @@ DEVICES: dict[str, type[HostDevice] | type[RemoteDevice] | type[RooflineDevice] 
 PROFILERS: dict[str, Callable[[TimingRule | None, Limits | None], Profiler]] = {
     HostDevice.kind: HostProfiler,
     RemoteDevice.kind: RemoteProfiler,
+    BrowserDevice.kind: RemoteProfiler,
     RooflineDevice.kind: AnalyticProfiler,
     SystolicDevice.kind: AnalyticProfiler,
 }
