@@ -72,6 +72,8 @@ class Driver:
                 if results.evaluations and len(results.failed) == len(results.evaluations):
                     first = results.evaluations[0].error
                     raise JobFailed(f"all {len(results.evaluations)} evaluations failed; the first: {first}")
+                best = {results.evaluations[row].number: results.losses[row].tolist() for row in results.front}
+                self._store.replace_front(self._lease, best)
                 self._store.finish(self._lease, JobStatus.SUCCEEDED)
                 return results
         except LeaseLost:

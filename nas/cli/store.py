@@ -13,6 +13,7 @@ from nas.cli.output import messages, print_json, print_table
 from nas.objectives import Objective
 from nas.results import Results
 from storage.migrate import HEAD
+from storage.records import JobStatus
 from storage.store import ResultStore
 
 app = typer.Typer(name="store", help="Upgrade, check and copy the store.", no_args_is_help=True)
@@ -79,10 +80,11 @@ def export(
 
 def _wrong_front(store: ResultStore, job_id: str) -> list[str]:
     """The kept front beside the one of all evaluations by the objectives of the spec."""
-    objectives = [Objective(**given) for given in store.job(job_id).spec.get("objectives", [])]
-    if not objectives:
-        return []
-    results = Results.of(objectives, store.evaluations(job_id))
+    job, replications = store.job(job_id), store.replications(job_id)
+    objectives = [Objective(**given) for given in job.spec.get("objectives", [])]
+    if not objectives or (replications and job.status is not JobStatus.SUCCEEDED):
+        return []  # while finalists are measured anew the front is still that of the search
+    results = Results.of(objectives, store.evaluations(job_id), replications)
     expected = {results.evaluations[index].number for index in results.front}
     kept = {evaluation.number for evaluation in store.front(job_id)}
     if kept == expected:

@@ -7,7 +7,7 @@ import pytest
 from toy_records import architecture, running
 
 from storage.errors import BadQuery
-from storage.records import Device, Outcome
+from storage.records import Device, Outcome, Replication
 from storage.store import ResultStore
 
 
@@ -50,6 +50,17 @@ def test_evaluations_are_wide(filled: ResultStore) -> None:
         {"accuracy": None, "latency_ms@cpu": None},
         {},
     ]
+
+
+def test_what_was_measured_anew_is_shown(filled: ResultStore) -> None:
+    """In the place of what the search went by, with whether it agreed."""
+    job = filled.jobs()[0]
+    lease = filled.claim(job.id, "another", dead_fence=job.fence)
+    anew = Replication(architecture(1).key, "latency_ms@cpu", 2.5, 2.0, False, {})
+    filled.add_replications(lease, [anew])
+    rows = ask(filled, "SELECT stable, metrics FROM front ORDER BY number")
+    assert [row["stable"] for row in rows] == [None, 0]
+    assert [json.loads(str(row["metrics"]))["latency_ms@cpu"] for row in rows] == [1.0, 2.5]
 
 
 def test_the_front_is_a_view(filled: ResultStore) -> None:
