@@ -52,6 +52,7 @@ class Driver:
         self._problem = problem
         self._folder = folder / lease.job_id
         self._progress = progress
+        self._precisions: dict[str, str] = {}  # of each device, as it says itself
 
     @property
     def _spec(self) -> JobSpec:
@@ -159,10 +160,12 @@ class Driver:
             data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples)
         evaluator = RayEvaluator(
             problem.recipe,
-            scored=spec.wants_learned,
+            scored=spec.wants_scores,
+            scored_in_int8=spec.wants_int8_scores,
             weights=weights,
             data=data,
             devices=devices,
+            precisions=self._precisions,
             workers=spec.execution.workers,
             timing=spec.measuring.timing,
             watch=spec.measuring.watch,
@@ -215,5 +218,6 @@ class Driver:
             except ray.exceptions.RayTaskError as error:
                 raise JobFailed(str(error.cause)) from error
             self._store.add_device(Device(fingerprint, name, dict(description)))
+            self._precisions[name] = str(description.get("precision", "fp32"))
             fingerprints |= {f"{metric}@{name}": fingerprint for metric in metrics_of(section)}
         return fingerprints

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.artifacts import sha256, write_atomically
-from nas.evaluation.scores import EvaluationData, scores
-from nas.evaluation.subnet import subnets
+from nas.evaluation.onnx_network import OnnxNetwork, quantised
+from nas.evaluation.scores import INT8, EvaluationData, scores
+from nas.evaluation.subnet import Network, subnets
 from nas.problem import Problem
 from nas.supernet_training import stored_weights
 from profilers.registry import make_device, metrics_of, open_profiler
 from search_spaces.space_file import code_hash
-from search_spaces.supernet.images import resize
 from storage.records import Artifact, Evaluation, Job
 from storage.store import ResultStore
 
@@ -60,7 +59,13 @@ class Export:
 
 
 def export_model(
-    store: ResultStore, folder: Path, job: Job, problem: Problem, evaluation: Evaluation, path: Path
+    store: ResultStore,
+    folder: Path,
+    job: Job,
+    problem: Problem,
+    evaluation: Evaluation,
+    path: Path,
+    precision: str = "fp32",
 ) -> Export:
     """Write the subnet of an evaluation as an ONNX file, if it passes every check.
 
@@ -74,10 +79,13 @@ def export_model(
         problem: the job made concrete.
         evaluation: the chosen one.
         path: where the file goes.
+        precision: fp32, or int8: quantised with the job's calibration samples; its scores are compared with those that
+            the front has in int8, and told beside those that it has in fp32.
 
     Raises:
         ExportFailed: a check failed; there is no file.
-        ValueError: the supernet's weights are gone.
+        ValueError: the supernet's weights are gone, or there is nothing to calibrate on.
+        RuntimeError: the network cannot be quantised.
         OSError: the file cannot be written.
     """
     data = None
@@ -89,18 +97,16 @@ def export_model(
     network = subnets(problem.space, weights, data).network(genotype)
     model = network.model(_metadata(job, problem, evaluation))
 
-    file = _File(model)
     inputs = _random_inputs(problem, genotype) if data is None else data.inputs
     few = torch.from_numpy(np.array(inputs[:CHECKED_INPUTS]))
-    checks = [Check("torch against ONNX Runtime", 0.0, float((file(few) - network(few)).abs().max()), OUTPUT_TOLERANCE)]
-    if data is not None:
-        found = scores(file, data)
-        checks += [
-            Check(metric, evaluation.metrics[metric], found[metric], tolerance)
-            for metric, tolerance in TOLERANCES.items()
-            if metric in evaluation.metrics
-        ]
-    checks += _latencies(problem, evaluation, model)
+    if precision == INT8:
+        if data is None:
+            raise ValueError("precision int8 needs calibration samples, and this job has no data; allowed: fp32")
+        model = quantised(model, data)
+        checks = _integer_checks(OnnxNetwork(model), network, evaluation, few, data)
+    else:
+        checks = _checks(OnnxNetwork(model), network, evaluation, few, data)
+    checks += _latencies(problem, evaluation, model, precision)
     if failed := [check for check in checks if not check.passed]:
         raise ExportFailed(
             "; ".join(
@@ -116,6 +122,7 @@ def export_model(
         size_bytes=len(model),
         metadata={
             "architecture_key": evaluation.architecture_key,
+            "precision": precision,
             "checks": [{"name": c.name, "expected": c.expected, "found": c.found} for c in checks],
         },
     )
@@ -139,22 +146,6 @@ def _metadata(job: Job, problem: Problem, evaluation: Evaluation) -> dict[str, s
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
 
 
-class _File:
-    """An ONNX file as a network that ONNX Runtime computes."""
-
-    def __init__(self, model: bytes) -> None:
-        self._session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0]
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Outputs for a batch; images are resized to the size that the model takes, as in evaluation."""
-        if inputs.dim() == 4:
-            _, _, height, width = self._input.shape
-            inputs = resize(inputs, height, width)
-        given = np.ascontiguousarray(inputs.numpy())
-        return torch.from_numpy(self._session.run(None, {self._input.name: given})[0])
-
-
 def _random_inputs(problem: Problem, genotype: NDArray[np.int16]) -> NDArray[Any]:
     """Normal numbers, or tokens of 0 and 1, which every vocabulary has."""
     (value,) = problem.space.graph(genotype).inputs
@@ -163,14 +154,43 @@ def _random_inputs(problem: Problem, genotype: NDArray[np.int16]) -> NDArray[Any
     return numbers.astype(value.dtype)
 
 
-def _latencies(problem: Problem, evaluation: Evaluation, model: bytes) -> list[Check]:
-    """What each device of the job tells of the file, beside what the front says; told, not judged."""
+def _checks(
+    file: OnnxNetwork, network: Network, evaluation: Evaluation, few: Tensor, data: EvaluationData | None
+) -> list[Check]:
+    """The file against the network that was searched, and its scores against the front's."""
+    checks = [Check("torch against ONNX Runtime", 0.0, float((file(few) - network(few)).abs().max()), OUTPUT_TOLERANCE)]
+    found = {} if data is None else scores(file, data)
+    return checks + [
+        Check(metric, evaluation.metrics[metric], value, TOLERANCES[metric])
+        for metric, value in found.items()
+        if metric in evaluation.metrics
+    ]
+
+
+def _integer_checks(
+    file: OnnxNetwork, network: Network, evaluation: Evaluation, few: Tensor, data: EvaluationData
+) -> list[Check]:
+    """What the quantised file tells: its scores are judged where the front has them, and stand beside those in fp32."""
+    agree = (file(few).argmax(-1) == network(few).argmax(-1)).float().mean()
+    checks = [Check("share of answers as in fp32", 1.0, float(agree), None)]
+    for metric, value in scores(file, data).items():
+        if (name := f"{metric}@{INT8}") in evaluation.metrics:
+            checks.append(Check(name, evaluation.metrics[name], value, TOLERANCES[metric]))
+        if metric in evaluation.metrics:
+            checks.append(Check(f"{metric} beside fp32", evaluation.metrics[metric], value, None))
+    return checks
+
+
+def _latencies(problem: Problem, evaluation: Evaluation, model: bytes, precision: str) -> list[Check]:
+    """What each device of this precision tells of the file, beside what the front says; told, not judged."""
     checks = []
     for name, section in problem.spec.devices.items():
         asked = [metric for metric in metrics_of(section) if f"{metric}@{name}" in evaluation.metrics]
         if not asked:
             continue
         device = make_device({"name": name, **section})
+        if device.description.get("precision", "fp32") != precision:
+            continue
         with open_profiler(device) as profiler:
             found = profiler.profile(model, device).metrics
         checks += [

@@ -70,6 +70,7 @@ class HostProfiler(Profiler):
                 "optimisation": device.optimisation,
                 "batch": device.batch,
                 "provider": device.provider,
+                "precision": device.precision,
             },
             "rule": asdict(self._rule),
             "dimensions": dict(dimensions or {}),

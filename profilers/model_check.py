@@ -12,6 +12,18 @@ from profilers.limits import Limits
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 """Operator domains that ONNX itself defines; others could name code of anybody."""
 
+RUNTIME_DOMAIN = "com.microsoft"
+RUNTIME_OPERATORS = (
+    "Attention", "BiasGelu", "BiasSplitGelu", "DequantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul",
+    "EmbedLayerNormalization", "FastGelu", "FusedConv", "FusedGemm", "FusedMatMul", "Gelu", "GroupQueryAttention",
+    "MatMulInteger16", "MatMulIntegerToFloat", "MatMulNBits", "MultiHeadAttention", "NhwcMaxPool", "QAttention",
+    "QGemm", "QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearConv", "QLinearGlobalAveragePool",
+    "QLinearLeakyRelu", "QLinearMul", "QLinearReduceMean", "QLinearSigmoid", "QLinearSoftmax", "QLinearWhere",
+    "QuantizeLinear", "QuickGelu", "RotaryEmbedding", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization",
+)  # fmt: skip
+"""ONNX Runtime's own operators that may be used: what its optimiser and its quantisation put into files. The others
+are refused, because some open files (`EPContext`) or run other code."""
+
 _RUNTIME_DOMAINS = ("ai.onnx", "com.microsoft", "com.ms", "org.pytorch")
 """Domains of ONNX Runtime's own operators, some of which open files: a local function must not stand in for one."""
 
@@ -83,7 +95,12 @@ def _checked(model_bytes: bytes, limits: Limits) -> ModelProto:
     }
     for scope, nodes in scopes:
         for node in nodes:
-            if node.domain not in DOMAINS and (node.domain, node.op_type) not in functions:
+            if node.domain == RUNTIME_DOMAIN and node.op_type not in RUNTIME_OPERATORS:
+                raise ModelRefused(
+                    f"{_place(scope, node)} uses {node.domain}.{node.op_type}; of ONNX Runtime's own operators are "
+                    f"allowed: {', '.join(RUNTIME_OPERATORS)}"
+                )
+            if node.domain not in (*DOMAINS, RUNTIME_DOMAIN) and (node.domain, node.op_type) not in functions:
                 raise ModelRefused(
                     f"{_place(scope, node)} uses the custom operator {node.domain}.{node.op_type}; allowed are "
                     f"the operators of {', '.join(domain or 'ONNX' for domain in DOMAINS)}"

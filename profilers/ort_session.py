@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import onnxruntime as ort
 from onnx import ModelProto
 
-from profilers.errors import ProfilingFailed, Reason
+from profilers.errors import ModelRefused, ProfilingFailed, Reason
 from profilers.host import OPTIMISATIONS
 from profilers.model_inputs import InputShapes, fix_shapes, make_inputs
+from profilers.quantisation import is_quantised, quantise
 from profilers.timing import Timing, TimingRule, take_timing
 
+_FALLBACK = "fallback to CPU EP has been explicitly disabled"  # in ONNX Runtime's message
 _SILENT = 4  # only fatal messages: every error comes as an exception anyway
 
 
@@ -25,6 +27,7 @@ class SessionSettings:
     optimisation: str
     batch: int
     provider: str
+    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,11 @@ def time_model(
         ProfilingFailed: ONNX Runtime fails; the reason is load, run or memory.
     """
     shapes = fix_shapes(model, settings.batch, dimensions)
-    if shapes.renamed:
+    if settings.precision == "int8" and not is_quantised(model):
+        model_bytes = _quantised(model, shapes)
+    elif settings.precision == "fp32" and is_quantised(model):
+        raise ModelRefused("the model is quantised, but the device measures in fp32; measure it with precision int8")
+    elif shapes.renamed:
         model_bytes = model.SerializeToString()
     before = _allocated_bytes()
     try:
@@ -68,6 +75,8 @@ def time_model(
         session = _session(model_bytes, settings, shapes)
         session_ms = (time.perf_counter_ns() - start) / 1e6
     except Exception as error:  # ONNX Runtime's own exceptions have no common class
+        if _FALLBACK in str(error):
+            raise ProfilingFailed(f"{settings.provider} leaves a part of the model to the CPU", "load") from None
         raise _failure("ONNX Runtime cannot load the model", error, "load") from None
     if session.get_providers()[:1] != [settings.provider]:
         raise ProfilingFailed(
@@ -95,11 +104,21 @@ def _session(model_bytes: bytes, settings: SessionSettings, shapes: InputShapes)
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, OPTIMISATIONS[settings.optimisation])
     options.log_severity_level = _SILENT
+    if settings.provider != "CPUExecutionProvider":
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     for name, size in shapes.sizes.items():
         options.add_free_dimension_override_by_name(name, size)
     session = ort.InferenceSession(model_bytes, options, providers=[settings.provider])
     session.disable_fallback()
     return session
+
+
+def _quantised(model: ModelProto, shapes: InputShapes) -> bytes:
+    """Quantise a model that comes without calibration data: the ranges do not matter for its latency."""
+    try:
+        return quantise(model, [make_inputs(shapes)])
+    except Exception as error:
+        raise _failure("ONNX Runtime cannot quantise the model", error, "load") from None
 
 
 def _failure(what: str, error: Exception, reason: Reason) -> ProfilingFailed:

@@ -1,4 +1,4 @@
-"""The process that runs models from outside: `python -m profilers.worker PARENT_PID MODEL_FD`.
+"""The process that runs models from outside: `python -m profilers.worker PARENT_PID MODEL_FD FOLDER`.
 
 It speaks frames over its standard input and output, one model at a time:
 
@@ -22,6 +22,7 @@ signal of Linux would be less code, but it follows the thread that started the p
 import os
 import resource
 import select
+import shutil
 import sys
 import threading
 from contextlib import suppress
@@ -42,18 +43,18 @@ from profilers.ort_session import SessionSettings, time_model
 from profilers.timing import TimingRule
 
 _LOG_BYTES = 1 << 20
+_QUANTISING = 2  # size of the largest file that quantisation writes, in sizes of the model
 _NO_MEMORY = "the model asks for more memory than it may have while it is read"
 
 
 def main() -> None:
     """Answer requests until the parent closes the pipe or dies."""
     requests, replies = _take_pipes()
-    parent, model_fd = (int(argument) for argument in sys.argv[1:])
-    _die_with_parent(parent, requests)
+    parent, model_fd = (int(argument) for argument in sys.argv[1:3])
+    folder = sys.argv[3]
+    _die_with_parent(parent, requests, folder)
     frames.send(replies, {"event": "ready"})
-    # Core dumps and files are of no use to a model, and its log must stay small.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LOG_BYTES, _LOG_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # of no use to anybody
     while True:
         try:
             request = frames.receive(requests, 0)
@@ -82,15 +83,17 @@ def _answer(request: Frame, model_fd: int, replies: int) -> None:
 def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
     """Check and time the model of a request under its limits."""
     limits = Limits(**_section(request, "limits"))
-    _limit(limits)
-    model_bytes = os.pread(model_fd, int(str(request.header["model_bytes"])), 0)
+    settings = SessionSettings(**_section(request, "session"))
+    size = int(str(request.header["model_bytes"]))
+    _limit(limits, _LOG_BYTES + (_QUANTISING * size if settings.precision == "int8" else 0))
+    model_bytes = os.pread(model_fd, size, 0)
     model = check_model(model_bytes, limits)
     if request.header["session"] is None:
         return _prepared(model, int(str(request.header["batch"])), _section(request, "dimensions"))
     seen = time_model(
         model,
         model_bytes,
-        SessionSettings(**_section(request, "session")),
+        settings,
         TimingRule(**_section(request, "rule")),
         _section(request, "dimensions"),
     )
@@ -120,8 +123,9 @@ def _section(request: Frame, key: str) -> dict[str, Any]:
     return section
 
 
-def _limit(limits: Limits) -> None:
-    """Limit memory and processor time to what the process uses now and the model's share on top."""
+def _limit(limits: Limits, file_bytes: int) -> None:
+    """Limit files, and memory and processor time to what the process uses now and the model's share on top."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, resource.RLIM_INFINITY))
     memory = psutil.Process().memory_info().vms + limits.memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (memory, resource.RLIM_INFINITY))
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -139,8 +143,8 @@ def _take_pipes() -> tuple[int, int]:
     return requests, replies
 
 
-def _die_with_parent(parent: int, requests: int) -> None:
-    """End this process when the pipe from the parent is closed or the parent is gone."""
+def _die_with_parent(parent: int, requests: int, folder: str) -> None:
+    """End this process, and remove its files, when the pipe from the parent is closed or the parent is gone."""
     poll = select.poll()
     poll.register(requests, 0)  # a hang-up is always reported
     if hasattr(os, "pidfd_open"):
@@ -151,6 +155,7 @@ def _die_with_parent(parent: int, requests: int) -> None:
 
     def watch() -> None:
         poll.poll()
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

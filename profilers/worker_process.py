@@ -23,7 +23,7 @@ STOP_S = 5.0
 
 _SPARE_BYTES = 64 << 20  # memory of an earlier model that is kept, since fresh pages cost more than the copy
 
-_KEPT = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
+_KEPT = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TZ", "VIRTUAL_ENV")
 
 
 class WorkerProcess:
@@ -37,13 +37,15 @@ class WorkerProcess:
         # The log is a file and not a pipe, which would block the worker when nobody reads it.
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._model = _nameless_file()
+        self._folder = tempfile.TemporaryDirectory(prefix="nas-worker-", ignore_cleanup_errors=True)
+        arguments = [str(os.getpid()), str(self._model.fileno()), self._folder.name]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "profilers.worker", str(os.getpid()), str(self._model.fileno())],
+                [sys.executable, "-P", "-m", "profilers.worker", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
-                env=_environment(),
+                env={**_environment(), "TMPDIR": self._folder.name},
                 bufsize=0,
                 pass_fds=[self._model.fileno()],
                 start_new_session=True,  # an interrupt at the terminal is the parent's to handle
@@ -51,6 +53,7 @@ class WorkerProcess:
         except OSError as error:
             self._log.close()
             self._model.close()
+            self._folder.cleanup()
             raise ProfilingFailed(f"cannot start a process to run models: {error}", "start") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -141,6 +144,7 @@ class WorkerProcess:
             self._process.wait()
         for file in (self._out, self._log, self._model):
             file.close()
+        self._folder.cleanup()
 
     def kill(self) -> None:
         """End the process at once."""

@@ -10,6 +10,7 @@ from nas.cli.options import AllowCode, AsJson, Default, JobId, StoreUrl, find_jo
 from nas.cli.output import messages, print_json, print_table
 from nas.jobspec.load import parse_job
 from nas.results import NothingFound, Results
+from profilers.host import PRECISIONS
 from storage.records import JobStatus
 
 
@@ -17,6 +18,9 @@ def export(
     job: JobId,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.onnx", help="Where the model goes.")],
     pick: Annotated[str, typer.Option(help="knee, best:METRIC, or the beginning of an architecture's key.")] = "knee",
+    precision: Annotated[
+        str, typer.Option(help="fp32, or int8: quantised with calibration samples of the job.")
+    ] = "fp32",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     store: StoreUrl = Default,
     allow_code: AllowCode = False,
@@ -24,6 +28,8 @@ def export(
 ) -> None:
     """Export a network of the front as ONNX, after proving that it does what the front says."""
     with bad_input():
+        if precision not in PRECISIONS:
+            raise ValueError(f"--precision must be one of {', '.join(PRECISIONS)} (got {precision!r})")
         if output.exists() and not force:
             raise ValueError(f"--output {output} exists; give another name or --force")
         if not output.parent.is_dir():
@@ -55,8 +61,8 @@ def export(
         with bad_input():
             problem = prepare(spec, allow_code=allow_code)
         try:
-            exported = export_model(opened, artifact_folder(store), found, problem, chosen, output)
-        except (ExportFailed, ProfilingFailed, ValueError, OSError) as error:
+            exported = export_model(opened, artifact_folder(store), found, problem, chosen, output, precision)
+        except (ExportFailed, ProfilingFailed, RuntimeError, ValueError, OSError) as error:
             raise stop(f"nothing was exported: {error}", 1) from error
     checks = [
         {"check": c.name, "front": c.expected, "exported": c.found, "allowed": c.tolerance} for c in exported.checks

@@ -14,6 +14,7 @@ from nas.jobspec.document import read_document
 from nas.jobspec.load import located_device
 from profilers.analytic import AnalyticDevice
 from profilers.errors import DeviceLost, ModelRefused
+from profilers.host import HostDevice
 from profilers.limits import Limits
 from profilers.measurement import Measurement
 from profilers.registry import DEVICES, make_device, open_profiler
@@ -30,6 +31,8 @@ def profile(
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.")] = 1,
     optimisation: Annotated[str, typer.Option(help="Graph optimisation: disable, basic, extended or all.")] = "all",
+    precision: Annotated[str, typer.Option(help="fp32, or int8: the model is quantised first.")] = "fp32",
+    provider: Annotated[str, typer.Option(help="Execution provider of ONNX Runtime.")] = "CPUExecutionProvider",
     batch: Annotated[int, typer.Option(help="Samples in one run.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds that the measurement may take.")] = 60.0,
     with_layers: Annotated[
@@ -39,10 +42,17 @@ def profile(
 ) -> None:
     """Tell what an ONNX file takes on this machine's CPU, or on another device."""
     with bad_input():
-        section = {"threads": threads, "optimisation": optimisation, "batch": batch}
+        section = {
+            "threads": threads,
+            "precision": precision,
+            "optimisation": optimisation,
+            "provider": provider,
+            "batch": batch,
+        }
         if device is not None:
-            if section != {"threads": 1, "optimisation": "all", "batch": 1}:
-                raise ValueError("--device brings its own settings; leave --threads, --optimisation and --batch out")
+            usual = HostDevice().description
+            if given := [key for key, value in section.items() if value != usual[key]]:
+                raise ValueError(f"--device brings its own settings; leave --{given[0]} out")
             section = _section(device)
         target = make_device(section, where=device or "device")
         if with_layers and not isinstance(target, AnalyticDevice):

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.cluster import device_resource, ray
-from nas.evaluation.scores import SCORES, EvaluationData
+from nas.evaluation.scores import INT8, SCORES, EvaluationData
 from nas.evaluation.stage import Done, Stage
-from nas.evaluation.subnet_actor import SubnetActor, SubnetReport
+from nas.evaluation.subnet_actor import SubnetActor, SubnetReport, Wanted
 from nas.evaluation.timing_actor import DeviceGone, TimingActor
 from profilers.measurement import Measurement
 from profilers.registry import metrics_of
@@ -59,11 +59,14 @@ class RayEvaluator:
     Args:
         space: the search space.
         scored: whether accuracy or loss is asked for; both are evaluated then.
+        scored_in_int8: the same of the network quantised to 8-bit integers.
         weights: the trained supernet's, or None for random ones when only timing is asked for, or where they come with
             the space.
         data: what networks are scored on; needed when that is asked for.
         devices: the `devices` section of a job, name to settings; each gives metrics `METRIC@NAME`, as
             `profilers.registry.metrics_of` lists them.
+        precisions: number format that a device measures in; fp32 where it is not said. A device of int8 gets networks
+            quantised with the job's calibration samples, where there are data.
         workers: number of evaluation actors.
         timing: how many runs of a model are taken.
         watch: when a device has drifted.
@@ -76,17 +79,21 @@ class RayEvaluator:
         space: SpaceRecipe,
         *,
         scored: bool,
+        scored_in_int8: bool = False,
         weights: SupernetWeights | None,
         data: EvaluationData | None,
         devices: Mapping[str, Mapping[str, Any]],
+        precisions: Mapping[str, str] | None = None,
         workers: int,
         timing: TimingRule | None = None,
         watch: SeriesRule | None = None,
         timing_waits: bool = True,
     ) -> None:
-        if scored and data is None:
+        if (scored or scored_in_int8) and data is None:
             raise ValueError("accuracy and loss can only be evaluated on a data set")
-        self._scored = scored
+        self._scored, self._scored_in_int8 = scored, scored_in_int8
+        formats = (precisions or {}).items()
+        self._integers = {name for name, precision in formats if precision == INT8 and data is not None}
         self._metrics = {name: [f"{metric}@{name}" for metric in metrics_of(devices[name])] for name in devices}
         shared = [ray.put(part) for part in (weights, data)]
         subnet = ray.remote(SubnetActor)
@@ -95,7 +102,7 @@ class RayEvaluator:
             lambda: subnet.options(num_cpus=1).remote(space, *shared),
             workers,
             method="evaluate",
-            returns=2,
+            returns=3,
         )
         rules = timing or TimingRule(), watch or SeriesRule()
         self._timings = {name: _timing_stage(name, settings, *rules) for name, settings in devices.items()}
@@ -110,10 +117,16 @@ class RayEvaluator:
         for request in requests:
             timings = [name for name, told in self._metrics.items() if not request.known.keys() >= set(told)]
             progress = _Progress(Evaluated(request.key, dict(request.known)), timings)
-            scored = self._scored and not request.known.keys() >= set(SCORES)
-            if timings or scored:
+            known = request.known.keys()
+            wanted = Wanted(
+                scores=self._scored and not known >= set(SCORES),
+                int8_scores=self._scored_in_int8 and not known >= {f"{name}@{INT8}" for name in SCORES},
+                model=not self._integers.issuperset(timings),
+                int8_model=not self._integers.isdisjoint(timings),
+            )
+            if wanted:
                 self._open[request.key] = progress
-                self._subnets.submit(request.key, request.genotype, scored, bool(timings))
+                self._subnets.submit(request.key, request.genotype, wanted)
             else:
                 self._done.append(progress.result)
 
@@ -160,7 +173,7 @@ class RayEvaluator:
             else:
                 progress.evaluated(done.value)
                 for name in progress.waiting:
-                    self._timings[name].submit(done.key, done.rest[0])
+                    self._timings[name].submit(done.key, done.rest[name in self._integers])
             if not progress.waiting:
                 self._done.append(self._open.pop(done.key).result)
 

@@ -13,6 +13,8 @@ from torch.nn import functional
 from nas.datasets.samples import Data
 
 SCORES = ("accuracy", "loss")
+INT8 = "int8"
+"""`accuracy@int8` and `loss@int8` are the scores of a network that computes with 8-bit integers."""
 BATCH = 256  # samples at a time; fixed, so that a result is the same wherever it is computed
 
 

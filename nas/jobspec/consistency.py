@@ -13,6 +13,8 @@ from profilers.registry import metrics_of
 ACCURACY = "accuracy"
 LEARNED = (ACCURACY, "loss")
 """Metrics of trained networks on held-out data: share of right answers, and cross-entropy in nats."""
+QUANTISED = tuple(f"{metric}@int8" for metric in LEARNED)
+"""The same of the networks quantised to 8-bit integers."""
 UTILISATION = "utilisation@"
 """Begins the name of a metric that, like accuracy, is a share and better when it is higher."""
 STATIC = ("macs", "params", "peak_activation_bytes", "bytes_moved")
@@ -28,12 +30,12 @@ def known_metrics(devices: Mapping[str, Any]) -> tuple[str, ...]:
         if _DEVICE_NAME.fullmatch(str(name))
         for metric in metrics_of(section if isinstance(section, Mapping) else {})
     ]
-    return (*LEARNED, *told, *STATIC)
+    return (*LEARNED, *QUANTISED, *told, *STATIC)
 
 
 def is_share(metric: object) -> bool:
     """Whether a metric lies between 0 and 1 and should be high."""
-    return metric == ACCURACY or str(metric).startswith(UTILISATION)
+    return metric in (ACCURACY, f"{ACCURACY}@int8") or str(metric).startswith(UTILISATION)
 
 
 def asked_metrics(job: Mapping[str, Any]) -> list[Any]:
@@ -44,7 +46,7 @@ def asked_metrics(job: Mapping[str, Any]) -> list[Any]:
 
 def asks_learned(job: Mapping[str, Any]) -> bool:
     """Whether an objective of a plain job needs data and trained weights."""
-    return any(metric in LEARNED for metric in asked_metrics(job))
+    return any(metric in (*LEARNED, *QUANTISED) for metric in asked_metrics(job))
 
 
 def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
@@ -111,7 +113,7 @@ def _bounds(objectives: list[Mapping[str, Any]]) -> list[Problem]:
         if isinstance(bound, bool) or not isinstance(bound, int | float):
             continue
         if is_share(metric) and not 0 <= bound <= 1:
-            what = "an accuracy" if metric == ACCURACY else "a utilisation"
+            what = "a utilisation" if str(metric).startswith(UTILISATION) else "an accuracy"
             message = f"{bound:g} is not {what}; allowed: 0 to 1, so 0.97 and not 97"
             problems.append(Problem(("objectives", index, "bound"), message))
         elif not is_share(metric) and bound <= 0:
@@ -130,7 +132,7 @@ def _data(job: Mapping[str, Any]) -> list[Problem]:
             found = "both" if sources else "neither"
             problems.append(Problem(("data",), f"{found} of name and path; give one of them"))
     if data is None and asks_learned(job):
-        metric = next(metric for metric in asked_metrics(job) if metric in LEARNED)
+        metric = next(metric for metric in asked_metrics(job) if metric in (*LEARNED, *QUANTISED))
         message = f"missing; the objective {metric!r} needs data, such as {{name: digits}} or {{path: images.npz}}"
         problems.append(Problem(("data",), message))
     return problems
@@ -181,7 +183,11 @@ def _milestones(strategy: Mapping[str, Any], budget: Any) -> list[Problem]:
 def _cost(cost: Mapping[str, Any], job: Mapping[str, Any]) -> list[Problem]:
     metric, devices, place = cost["metric"], job.get("devices"), ("strategy", "cost")
     problems = []
-    known = [name for name in known_metrics(devices if isinstance(devices, Mapping) else {}) if name not in LEARNED]
+    known = [
+        name
+        for name in known_metrics(devices if isinstance(devices, Mapping) else {})
+        if name not in (*LEARNED, *QUANTISED)
+    ]
     if cost.get("table") is None and metric not in known:
         message = (
             f"nothing tells the cost {shown(metric)}: it is no metric of a device of this job, and there is no table; "

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from nas.jobspec.consistency import LEARNED, asks_learned, inconsistencies, is_share
+from nas.jobspec.consistency import LEARNED, QUANTISED, asks_learned, inconsistencies, is_share
 from nas.jobspec.errors import Problem
 from nas.objectives import Objective
 from profilers.series import SeriesRule
@@ -218,8 +218,18 @@ class JobSpec(Section):
 
     @property
     def wants_learned(self) -> bool:
-        """Whether accuracy or loss is an objective, so that data and trained weights are needed."""
+        """Whether accuracy or loss of any kind is an objective, so that data and trained weights are needed."""
+        return self.wants_scores or self.wants_int8_scores
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether accuracy or loss is an objective, of networks as they are."""
         return any(objective.metric in LEARNED for objective in self.objectives)
+
+    @property
+    def wants_int8_scores(self) -> bool:
+        """Whether accuracy or loss is an objective, of networks quantised to 8-bit integers."""
+        return any(objective.metric in QUANTISED for objective in self.objectives)
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
@@ -24,6 +25,7 @@ from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
 from profilers.measurement import Measurement
 from profilers.profiler import Profiler
+from profilers.quantisation import quantise
 from profilers.registry import DEVICES
 from profilers.remote import RemoteDevice
 from profilers.remote_profiler import RemoteProfiler
@@ -70,6 +72,7 @@ def in_a_browser(folder: Path) -> Iterator[Device]:
 PROFILERS: dict[str, tuple[Opener, Provider]] = {
     "host": (HostProfiler, lambda _: nullcontext(HostDevice())),
     "host-batch-2": (HostProfiler, lambda _: nullcontext(HostDevice(name="cpu.batch2", batch=2))),
+    "host-int8": (HostProfiler, lambda _: nullcontext(HostDevice(name="cpu.int8", precision="int8"))),
     "remote": (RemoteProfiler, behind_an_agent),
     "browser": (RemoteProfiler, in_a_browser),
     "roofline": (AnalyticProfiler, lambda _: nullcontext(RooflineDevice(peak_macs_per_s=1e11, bandwidth_gb_s=5))),
@@ -161,6 +164,10 @@ def test_agrees_with_onnxruntime_called_directly(profiler: Profiler, device: Dev
     """
     model = onnx_models.conv_net(layers=8)
     batch = device.description["batch"]
+    if device.description["precision"] == "int8":
+        shape = (batch, 3, 32, 32)
+        calibration = [{"image": np.random.default_rng(1).standard_normal(shape, dtype=np.float32)}]
+        model = quantise(onnx.load_from_string(model), calibration)
     options = ort.SessionOptions()
     options.intra_op_num_threads = int(device.description["threads"])
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -2,12 +2,14 @@
 
 import random
 
+import onnxruntime as ort
 import pytest
 from onnx import ModelProto, TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
 
 from profilers.errors import ModelRefused
 from profilers.limits import Limits
-from profilers.model_check import check_model
+from profilers.model_check import RUNTIME_OPERATORS, check_model
 from tests.profilers import onnx_models
 
 VALUE = (TensorProto.FLOAT, [4])
@@ -47,6 +49,21 @@ def test_good_models_pass() -> None:
     check_model(made.SerializeToString())
 
 
+def runtime_operator(name: str) -> bytes:
+    """A model with an operator of ONNX Runtime's own."""
+    node = helper.make_node(name, ["x"], ["y"], domain="com.microsoft")
+    opsets = (("", 17), ("com.microsoft", 1))
+    return onnx_models.model([node], [("x", *VALUE)], [("y", *VALUE)], opsets=opsets).SerializeToString()
+
+
+def test_operators_of_the_runtime() -> None:
+    """What ONNX Runtime's optimiser writes into files is let through, and runs."""
+    check_model(runtime_operator("QuickGelu"))
+    ort.InferenceSession(runtime_operator("QuickGelu"), providers=["CPUExecutionProvider"])
+    names = {schema.name for schema in get_all_operator_schema() if schema.domain == "com.microsoft"}
+    assert set(RUNTIME_OPERATORS) <= names
+
+
 @pytest.mark.parametrize(
     "model, message",
     [
@@ -56,6 +73,7 @@ def test_good_models_pass() -> None:
         ),
         (in_branch(helper.make_node("Identity", ["w"], ["b"]), external()), "initializer 'w' keeps its data in"),
         (in_branch(helper.make_node("Evil", ["x"], ["b"], domain="com.example")), "custom operator com.example.Evil"),
+        (runtime_operator("EPContext"), "uses com.microsoft.EPContext; of ONNX Runtime's own operators are allowed: "),
         (onnx_models.relu([1 << 20, 1 << 20]), "asks for 4,398,046,511,104 bytes; allowed are 4,294,967,296"),
         (onnx_models.relu([-5, 4]), "must not be negative|not valid ONNX"),
         (ModelProto().SerializeToString(), "0 bytes"),

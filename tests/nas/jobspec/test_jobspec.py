@@ -45,7 +45,9 @@ NPU = {
     "output_buffer_kib": 64,
     "bandwidth_gb_s": 3.2,
 }
-KNOWN = "known: accuracy, loss, latency_ms@cpu, macs, params, peak_activation_bytes, bytes_moved"
+KNOWN = (
+    "known: accuracy, loss, accuracy@int8, loss@int8, latency_ms@cpu, macs, params, peak_activation_bytes, bytes_moved"
+)
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
