@@ -83,12 +83,12 @@ def _answer(request: Frame, model_fd: int, replies: int) -> None:
 def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
     """Check and time the model of a request under its limits."""
     limits = Limits(**_section(request, "limits"))
-    settings = SessionSettings(**_section(request, "session"))
+    settings = SessionSettings(**_section(request, "session")) if request.header["session"] else None
     size = int(str(request.header["model_bytes"]))
-    _limit(limits, _LOG_BYTES + (_QUANTISING * size if settings.precision == "int8" else 0))
+    _limit(limits, _LOG_BYTES + (_QUANTISING * size if settings and settings.precision == "int8" else 0))
     model_bytes = os.pread(model_fd, size, 0)
     model = check_model(model_bytes, limits)
-    if request.header["session"] is None:
+    if settings is None:
         return _prepared(model, int(str(request.header["batch"])), _section(request, "dimensions"))
     seen = time_model(
         model,
