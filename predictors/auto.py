@@ -17,11 +17,12 @@ from predictors.transfer import Transfer
 Array = NDArray[np.float64]
 
 MEMBERS: dict[str, type[Predictor]] = {kind.name: kind for kind in (Counts, GaussianProcess, Boosting, Mlp, Transfer)}
-TRUST = {"counts": 0.25, "gaussian_process": 1.0, "boosting": 0.25, "mlp": 0.25, "transfer": 1.0}
+TRUST = {"counts": 0.5, "gaussian_process": 1.0, "boosting": 0.25, "mlp": 0.25, "transfer": 1.0}
 """Prior weights: how much each is believed before there is any evidence."""
 JOINS = {"boosting": 40, "mlp": 40}
 """Samples from which a kind takes part; with fewer, these two cost the most time and are never near the best."""
 SMALLEST = 1e-12
+RESAMPLINGS = 200
 LEAST_SHARE = 0.02
 """Members below are let go."""
 
@@ -30,8 +31,9 @@ class Auto(Predictor):
     """A weighted mean of predictors.
 
     The weight of each is its prior weight times the likelihood of its held-out errors, taken as normal with unknown
-    variance: with few samples nearly equal members share, with many the best one decides (pseudo-Bayesian stacking; Y.
-    Yao et al., "Using stacking to average Bayesian predictive distributions", Bayesian Analysis 13(3), 2018).
+    variance and averaged over resamplings of the samples: where few of them decide, members share; with many the best
+    one leads (pseudo-Bayesian model averaging with the Bayesian bootstrap; Y. Yao et al., "Using stacking to average
+    Bayesian predictive distributions", Bayesian Analysis 13(3), 2018).
     """
 
     name = "auto"
@@ -53,12 +55,9 @@ class Auto(Predictor):
                 member = chooser if type(chooser) is kind else kind(self.features, seed=self.seed)
                 fitted[name] = member.fit(x, y, sources)
         scale = (np.abs(y) + np.abs(y).mean()) / 2  # errors count relatively, and those of tiny values not too much
-        self.held_out_errors = {
-            name: float(np.sqrt(np.mean(((y - member.held.mean) / scale) ** 2))) for name, member in fitted.items()
-        }
-        logs = {n: np.log(TRUST[n]) - len(y) * np.log(max(e, SMALLEST)) for n, e in self.held_out_errors.items()}
-        top = max(logs.values())
-        shares = {name: float(np.exp(log - top)) for name, log in logs.items()}
+        errors = {name: (y - member.held.mean) / scale for name, member in fitted.items()}
+        self.held_out_errors = {name: float(np.sqrt(np.mean(each**2))) for name, each in errors.items()}
+        shares = _shares(errors, self.seed)
         total = sum(shares.values())
         kept = {name: share / total for name, share in shares.items() if share >= LEAST_SHARE * total}
         total = sum(kept.values())
@@ -97,3 +96,15 @@ class Auto(Predictor):
             start = f"{name}."
             own = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
             self.members[name] = MEMBERS[name].restored(self.features, State(own, plain))
+
+
+def _shares(errors: Mapping[str, Array], seed: int) -> dict[str, float]:
+    """The weight of each member from its (n,) held-out errors, over resamplings of the samples."""
+    squares = np.stack([each**2 for each in errors.values()], axis=1)
+    n = len(squares)
+    samples = np.random.default_rng([seed, 12]).dirichlet(np.ones(n), RESAMPLINGS)
+    logs = -0.5 * n * np.log(samples @ squares + SMALLEST * squares.mean() + 1e-300)
+    logs += np.log([TRUST[name] for name in errors])
+    chances = np.exp(logs - logs.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    return dict(zip(errors, chances.mean(axis=0).tolist(), strict=True))

@@ -17,7 +17,9 @@ from predictors.errors import PredictorError
 Array = NDArray[np.float64]
 
 PRIOR_SAMPLES = 10.0
-"""The weight, in samples, of what a normal distribution says about the quantiles of residuals."""
+"""The weight, in samples, of what Student's t says about the quantiles of residuals."""
+SAMPLES_PER_FREEDOM = 4.0
+"""Samples for each degree of freedom that is left when a model was chosen on the same samples."""
 
 
 class Calibration:
@@ -25,7 +27,7 @@ class Calibration:
 
     The factor for a level is the conformal quantile of n normalised residuals. With few samples that quantile is one
     of the two or three largest, which is unbiased and very noisy; so it is averaged, on a logarithmic scale, with
-    what normal residuals of the same size would have, which counts as `PRIOR_SAMPLES` samples.
+    what residuals of that size under Student's t would have, which counts as `PRIOR_SAMPLES` samples.
 
     Args:
         residuals: (n,) absolute held-out errors divided by the deviations that were predicted.
@@ -50,7 +52,7 @@ class Calibration:
         n = len(self.residuals)
         rank = min(level * (n + 1) / n, 1.0)
         empirical = max(float(np.quantile(self.residuals, rank)), 1e-12)
-        expected = float(stats.norm.ppf(0.5 + level / 2)) * self._size
+        expected = float(stats.t.ppf(0.5 + level / 2, max(n / SAMPLES_PER_FREEDOM, 2.0))) * self._size
         trust = n / (n + PRIOR_SAMPLES)
         return math.exp(trust * math.log(empirical) + (1 - trust) * math.log(expected))
 

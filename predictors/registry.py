@@ -5,13 +5,14 @@ from predictors.boosting import Boosting
 from predictors.counts import Counts
 from predictors.errors import PredictorError
 from predictors.gaussian_process import GaussianProcess
+from predictors.graph import Graph
 from predictors.lookup import Lookup
 from predictors.mlp import Mlp
 from predictors.predictor import Predictor
 from predictors.transfer import Transfer
 
 PREDICTORS: dict[str, type[Predictor]] = {
-    kind.name: kind for kind in (Auto, Transfer, GaussianProcess, Counts, Boosting, Mlp, Lookup)
+    kind.name: kind for kind in (Auto, Transfer, GaussianProcess, Counts, Boosting, Mlp, Lookup, Graph)
 }
 """The first is the default."""
 

@@ -4,6 +4,7 @@ Axis 0 of every input is taken for the batch. What `onnx_file` writes comes back
 norm is folded, so the graph has fewer nodes than the one it was written from.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
@@ -16,6 +17,7 @@ from onnx.helper import get_attribute_value
 from search_spaces.graph import Graph, GraphError, Role, Shape, Value
 from search_spaces.interchange.constant_folding import folded, shape_content
 from search_spaces.interchange.onnx_file import CONSTANT
+from search_spaces.interchange.onnx_outline import outline
 from search_spaces.interchange.onnx_shapes import infer_node, infer_shapes, tensor_shape
 from search_spaces.operators import OPERATORS
 
@@ -68,16 +70,28 @@ def read_model(content: bytes) -> OnnxModel:
     """
     model = _parsed(content)
     reader = _Reader(model)
-    for node in model.graph.node:
-        reader.node(node)
-    for output in model.graph.output:
-        if output.name not in reader.values:
-            raise ValueError(f"output {output.name!r} of the model is made by no node")
-        reader.graph.output(reader.values[output.name])
+    reader.read()
     return OnnxModel(reader.graph, reader.weights, {entry.key: entry.value for entry in model.metadata_props})
 
 
-def _parsed(content: bytes) -> ModelProto:
+def read_graph(content: bytes) -> Graph:
+    """Read the graph of an ONNX file without its weights, many times as fast; what onnx's checker finds is not seen.
+
+    Raises:
+        ValueError: as for `read_model`.
+    """
+    if len(content) > LARGEST_FILE:
+        raise ValueError(f"an ONNX file may have {LARGEST_FILE} bytes, got {len(content)}")
+    model = _parsed(outline(content), checked=False)
+    reader = _Reader(model)
+    try:
+        reader.read()
+    except (KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:  # what the checker would find
+        raise ValueError(f"not a valid ONNX model: {error!r}") from error
+    return reader.graph
+
+
+def _parsed(content: bytes, *, checked: bool = True) -> ModelProto:
     if len(content) > LARGEST_FILE:
         raise ValueError(f"an ONNX file may have {LARGEST_FILE} bytes, got {len(content)}")
     try:
@@ -94,7 +108,8 @@ def _parsed(content: bytes) -> ModelProto:
     if opset < OLDEST_OPSET:
         raise ValueError(f"the model is of operator set {opset}; {OLDEST_OPSET} is the oldest that is read")
     try:
-        onnx.checker.check_model(model)
+        if checked:
+            onnx.checker.check_model(model)
         if opset < CONVERTED_BELOW:
             model = onnx.version_converter.convert_version(model, CONVERTED_BELOW)
     except Exception as error:  # onnx raises errors of several kinds here, RuntimeError among them
@@ -137,6 +152,15 @@ class _Reader:
                 if not shape:
                     raise ValueError(f"input {info.name!r} has no axis for the batch")
                 self.values[info.name] = self.graph.input(info.name, (1, *shape[1:]), dtype)
+
+    def read(self) -> None:
+        """Append all nodes and name the outputs."""
+        for node in self.model.graph.node:
+            self.node(node)
+        for output in self.model.graph.output:
+            if output.name not in self.values:
+                raise ValueError(f"output {output.name!r} of the model is made by no node")
+            self.graph.output(self.values[output.name])
 
     def node(self, node: NodeProto) -> None:
         """Append one node."""
@@ -206,9 +230,11 @@ class _Reader:
         return self.values[name]
 
     def _initializer(self, tensor: TensorProto, op: str, place: int) -> Value:
-        data = numpy_helper.to_array(tensor).copy()  # the file's memory is read-only
         written = tensor.doc_string
         role: Role | None = next((role for role in get_args(Role) if role == written), None)
+        if _is_outline(tensor):
+            return self.graph.parameter(tensor.name, tuple(tensor.dims), role or ROLES.get((op, place), "weight"))
+        data = numpy_helper.to_array(tensor).copy()  # the file's memory is read-only
         if role is None and written != CONSTANT and data.size > 1:
             role = ROLES.get((op, place))
         if role is None or data.dtype != np.float32:
@@ -242,6 +268,16 @@ class _Reader:
             del model.graph.value_info[:]
             self._inferred = infer_shapes(model)
         return self._inferred
+
+
+def _is_outline(tensor: TensorProto) -> bool:
+    """Whether the content of a tensor was left out."""
+    return (
+        tensor.data_type == TensorProto.FLOAT
+        and not tensor.raw_data
+        and not tensor.float_data
+        and math.prod(tensor.dims) > 0
+    )
 
 
 def _constant(node: NodeProto) -> NDArray[np.generic]:
