@@ -32,6 +32,7 @@ class BrowserDevice(RemoteDevice):
     """
 
     kind: ClassVar[str] = "browser"
+    tells_layers: ClassVar[bool] = False
 
     name: str = "browser"
     browser: str | None = None

@@ -36,6 +36,7 @@ class Device(ABC):
         kind: key of the device's class in `registry.DEVICES`.
         metrics: what a measurement tells; `METRIC@NAME` can be an objective of a job.
         paths: fields that name files; in a job file they are relative to it.
+        tells_layers: a measurement can tell what each layer takes.
         computed: nothing is run on it, so measuring a model again tells nothing new.
         name: what a job calls the device; part of metric names such as `latency_ms@cpu`.
     """
@@ -43,6 +44,7 @@ class Device(ABC):
     kind: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]] = ("latency_ms",)
     paths: ClassVar[tuple[str, ...]] = ()
+    tells_layers: ClassVar[bool] = True
     computed: ClassVar[bool] = False
     name: str
 

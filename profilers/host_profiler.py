@@ -94,7 +94,7 @@ class HostProfiler(Profiler):
         try:
             worker = self._begin(request, model_bytes, cancellation)
             with cancellation.calls(worker.interrupt):
-                answer = worker.finish(self._limits, 8 * self._rule.max_runs)
+                answer = worker.finish(self._limits, self._rule.answer_bytes)
         except BaseException as error:
             self._drop()
             if isinstance(error, ProfilingFailed) and cancellation.cancelled:

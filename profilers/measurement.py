@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from profilers.analytic import LayerCost
+from profilers.layer_timing import LayerTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Measurement:
     utilisation: float | None = None
     computed: bool = False
     runs_per_sample: int = 1
-    layers: tuple[LayerCost, ...] = field(default=(), repr=False)
+    layers: tuple[LayerCost | LayerTime, ...] = field(default=(), repr=False)
     drift: float | None = None
     noise: float | None = None
 

@@ -2,20 +2,25 @@
 
 import ctypes
 import functools
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import onnx
 import onnxruntime as ort
 from onnx import ModelProto
 
 from profilers.errors import ModelRefused, ProfilingFailed, Reason
 from profilers.host import OPTIMISATIONS
+from profilers.layer_timing import LayerTime, read_trace
 from profilers.model_inputs import InputShapes, fix_shapes, make_inputs
 from profilers.quantisation import is_quantised, quantise
 from profilers.timing import Timing, TimingRule, take_timing
 
 _FALLBACK = "fallback to CPU EP has been explicitly disabled"  # in ONNX Runtime's message
+_OPTIMISED = "optimised.onnx"
 _SILENT = 4  # only fatal messages: every error comes as an exception anyway
 
 
@@ -37,6 +42,7 @@ class SessionTiming:
     timing: Timing
     session_ms: float
     peak_memory_bytes: int | None
+    layers: tuple[LayerTime, ...]
 
 
 def time_model(
@@ -70,10 +76,49 @@ def time_model(
     elif shapes.renamed:
         model_bytes = model.SerializeToString()
     before = _allocated_bytes()
+    start = time.perf_counter_ns()
+    session = _opened(model_bytes, settings, shapes)
+    session_ms = (time.perf_counter_ns() - start) / 1e6
     try:
-        start = time.perf_counter_ns()
-        session = _session(model_bytes, settings, shapes)
-        session_ms = (time.perf_counter_ns() - start) / 1e6
+        timing = take_timing(_run(session, shapes), rule)
+    except Exception as error:
+        raise _failure("the model fails when it runs", error, "run") from None
+    after = _allocated_bytes()
+    memory_bytes = None if before is None or after is None else max(after - before, 0)
+    del session
+    layers = _layers(model_bytes, settings, shapes, rule) if rule.layer_runs else ()
+    return SessionTiming(timing, session_ms, memory_bytes, layers)
+
+
+def _layers(
+    model_bytes: bytes, settings: SessionSettings, shapes: InputShapes, rule: TimingRule
+) -> tuple[LayerTime, ...]:
+    """Time each operator, in a session of its own: looking at them makes the whole slower."""
+    with tempfile.TemporaryDirectory() as folder:
+        session = _opened(model_bytes, settings, shapes, Path(folder))
+        try:
+            run = _run(session, shapes)
+            for _ in range(rule.warmup_window + rule.layer_runs):
+                run()
+        except Exception as error:
+            raise _failure("the model fails when it runs", error, "run") from None
+        trace = Path(session.end_profiling())
+        return read_trace(trace, onnx.load_model(Path(folder, _OPTIMISED)), rule.warmup_window)
+
+
+def _opened(
+    model_bytes: bytes, settings: SessionSettings, shapes: InputShapes, trace: Path | None = None
+) -> ort.InferenceSession:
+    """Make a session that runs on the provider that was asked for, or fail.
+
+    Args:
+        model_bytes: the ONNX file.
+        settings: what ONNX Runtime is told.
+        shapes: the sizes of all axes of the inputs.
+        trace: a folder for a trace of every operator and for the optimised model; None for neither.
+    """
+    try:
+        session = _session(model_bytes, settings, shapes, trace)
     except Exception as error:  # ONNX Runtime's own exceptions have no common class
         if _FALLBACK in str(error):
             raise ProfilingFailed(f"{settings.provider} leaves a part of the model to the CPU", "load") from None
@@ -82,21 +127,22 @@ def time_model(
         raise ProfilingFailed(
             f"ONNX Runtime fell back from {settings.provider} to {', '.join(session.get_providers())}", "load"
         )
-    try:
-        binding = session.io_binding()
-        for name, array in make_inputs(shapes).items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
-        for output in session.get_outputs():
-            binding.bind_output(output.name, "cpu")
-        timing = take_timing(lambda: session.run_with_iobinding(binding), rule)
-    except Exception as error:
-        raise _failure("the model fails when it runs", error, "run") from None
-    after = _allocated_bytes()
-    memory_bytes = None if before is None or after is None else max(after - before, 0)
-    return SessionTiming(timing, session_ms, memory_bytes)
+    return session
 
 
-def _session(model_bytes: bytes, settings: SessionSettings, shapes: InputShapes) -> ort.InferenceSession:
+def _run(session: ort.InferenceSession, shapes: InputShapes) -> Callable[[], object]:
+    """What runs a session once, on inputs that are bound now."""
+    binding = session.io_binding()
+    for name, array in make_inputs(shapes).items():
+        binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+    for output in session.get_outputs():
+        binding.bind_output(output.name, "cpu")
+    return lambda: session.run_with_iobinding(binding)
+
+
+def _session(
+    model_bytes: bytes, settings: SessionSettings, shapes: InputShapes, trace: Path | None
+) -> ort.InferenceSession:
     """Make the session with every axis of the inputs fixed."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = settings.threads
@@ -108,6 +154,10 @@ def _session(model_bytes: bytes, settings: SessionSettings, shapes: InputShapes)
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     for name, size in shapes.sizes.items():
         options.add_free_dimension_override_by_name(name, size)
+    if trace is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(trace / "trace")
+        options.optimized_model_filepath = str(trace / _OPTIMISED)
     session = ort.InferenceSession(model_bytes, options, providers=[settings.provider])
     session.disable_fallback()
     return session

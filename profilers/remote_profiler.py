@@ -95,7 +95,7 @@ class RemoteProfiler(Profiler):
                 link = self._opened(device)
                 heard()
                 with cancellation.calls(link.interrupt):
-                    return link.measure(request, model, 8 * self._rule.max_runs, heard)
+                    return link.measure(request, model, self._rule.answer_bytes, heard)
             except LOST:
                 self._drop()
                 if cancellation.cancelled:

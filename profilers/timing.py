@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from profilers.measurement import median_interval
 
+MAX_LAYERS_BYTES = 16 << 20
+"""Room for what the layers of a network take, as JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimingRule:
@@ -32,6 +35,7 @@ class TimingRule:
         warmup_window: runs in a window of the warm-up.
         warmup_tolerance: by how much, relatively, a window's median may exceed that of the next.
         max_warmup_runs: runs, the first and the windows together, after which the warm-up is given up.
+        layer_runs: further runs in which each layer is timed; 0 for none.
 
     Raises:
         ValueError: numbers that make no rule.
@@ -44,6 +48,7 @@ class TimingRule:
     warmup_window: int = 3
     warmup_tolerance: float = 0.05
     max_warmup_runs: int = 40
+    layer_runs: int = 0
 
     def __post_init__(self) -> None:
         shortest = 1 + 2 * self.warmup_window
@@ -56,12 +61,19 @@ class TimingRule:
             problems.append(f"max_runs must be at least min_runs, {self.min_runs} (got {self.max_runs})")
         if self.max_warmup_runs < shortest:
             problems.append(f"max_warmup_runs must be at least {shortest} (got {self.max_warmup_runs})")
+        if not 0 <= self.layer_runs <= 10_000:
+            problems.append(f"layer_runs must be from 0 to 10000 (got {self.layer_runs})")
         for name in ("tolerance", "warmup_tolerance", "max_timed_s"):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 problems.append(f"{name} must be a positive number (got {value!r})")
         if problems:
             raise ValueError("; ".join(problems))
+
+    @property
+    def answer_bytes(self) -> int:
+        """The longest answer: the samples, and what the layers take."""
+        return 8 * self.max_runs + (MAX_LAYERS_BYTES if self.layer_runs else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ It ends when its input ends and, in the middle of a run as well, when its parent
 signal of Linux would be less code, but it follows the thread that started the process and not the process.)
 """
 
+import json
 import os
 import resource
 import select
@@ -26,6 +27,7 @@ import shutil
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from profilers import frames
 from profilers.device_lock import device_lock
 from profilers.errors import ModelRefused, ProfilingFailed
 from profilers.frames import Frame, FrameClosedError
+from profilers.layer_timing import TRACE_BYTES
 from profilers.limits import Limits
 from profilers.model_check import check_model
 from profilers.model_inputs import fix_shapes
@@ -85,7 +88,9 @@ def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
     limits = Limits(**_section(request, "limits"))
     settings = SessionSettings(**_section(request, "session")) if request.header["session"] else None
     size = int(str(request.header["model_bytes"]))
-    _limit(limits, _LOG_BYTES + (_QUANTISING * size if settings and settings.precision == "int8" else 0))
+    rule = TimingRule(**_section(request, "rule")) if settings else TimingRule()
+    written = _QUANTISING * size if settings and settings.precision == "int8" else 0
+    _limit(limits, _LOG_BYTES + max(written, 2 * size + TRACE_BYTES if rule.layer_runs else 0))
     model_bytes = os.pread(model_fd, size, 0)
     model = check_model(model_bytes, limits)
     if settings is None:
@@ -94,18 +99,20 @@ def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
         model,
         model_bytes,
         settings,
-        TimingRule(**_section(request, "rule")),
+        rule,
         _section(request, "dimensions"),
     )
+    layers = json.dumps([asdict(layer) for layer in seen.layers]).encode() if seen.layers else b""
     header = {
         "event": "measured",
+        "layers_bytes": len(layers),
         "session_ms": seen.session_ms,
         "peak_memory_bytes": seen.peak_memory_bytes,
         "warmup_runs": seen.timing.warmup_runs,
         "settled": seen.timing.settled,
         "runs_per_sample": 1,
     }
-    return header, seen.timing.samples_ms.astype("<f8").tobytes()
+    return header, seen.timing.samples_ms.astype("<f8").tobytes() + layers
 
 
 def _prepared(model: ModelProto, batch: int, dimensions: dict[str, Any]) -> tuple[dict[str, object], bytes]:

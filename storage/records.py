@@ -220,6 +220,19 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """What a layer takes on a device. Layers with the same signature do the same work.
+
+    The store sets `created_at`.
+    """
+
+    signature: str
+    op: str
+    latency_ms: float
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Replication:
     """A metric of a finalist that was measured anew at the end of its job, which is the value to report.
 

@@ -212,6 +212,18 @@ class MeasurementRow(Base):
     created_at: Mapped[datetime]
 
 
+class LayerRow(Base):
+    """What a layer takes on a device, by what it does: operator, attributes, types and shapes."""
+
+    __tablename__ = "layers"
+
+    device_fingerprint: Mapped[str] = mapped_column(ForeignKey("devices.fingerprint"), primary_key=True)
+    signature: Mapped[str] = mapped_column(primary_key=True)
+    op: Mapped[str]
+    latency_ms: Mapped[float]
+    created_at: Mapped[datetime]
+
+
 class ReplicationRow(Base):
     """A metric of a finalist, measured anew at the end of its job; `searched` is what the search went by."""
 

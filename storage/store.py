@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from storage import artifacts, checks, fronts, history, jobs, measurements, replications, rounds, trainings
+from storage import artifacts, checks, fronts, history, jobs, layers, measurements, replications, rounds, trainings
 from storage.copying import copy
 from storage.database import Database
 from storage.errors import BadStore, StoreFailed
@@ -19,6 +19,7 @@ from storage.records import (
     Evaluation,
     Job,
     JobStatus,
+    Layer,
     Lease,
     Measurement,
     Outcome,
@@ -352,6 +353,21 @@ class ResultStore:
         """What any job measured of these architectures on a device, by key; keys without a measurement are out."""
         with self.database.read() as connection:
             return measurements.lookup(connection, keys, device_fingerprint, metric)
+
+    def add_layers(self, device_fingerprint: str, rows: Iterable[Layer]) -> None:
+        """Record what layers take on a device, all or none; one with the same signature is replaced.
+
+        Raises:
+            InvalidRecord: the device is not recorded, or a value has no stored form.
+        """
+        checked = layers.checked(rows)
+        with self.database.write() as connection:
+            layers.add(connection, device_fingerprint, checked, self.clock())
+
+    def layers(self, device_fingerprint: str) -> list[Layer]:
+        """What was measured of layers on a device, by signature."""
+        with self.database.read() as connection:
+            return layers.of_device(connection, device_fingerprint)
 
     def add_replications(self, lease: Lease, rows: Iterable[Replication]) -> None:
         """Record that finalists of a job were measured anew, all or none; the same again is replaced.

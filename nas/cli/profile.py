@@ -1,27 +1,34 @@
-"""`nas profile` and `nas devices`: measuring without a job."""
+"""`nas profile`: measuring without a job."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import onnx
 import typer
 
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import AsJson, Default, StoreUrl
-from nas.cli.output import print_json, print_table
+from nas.cli.options import AsJson, open_store
+from nas.cli.output import messages, print_json, print_table
 from nas.jobspec.document import read_document
 from nas.jobspec.load import located_device
-from profilers.analytic import AnalyticDevice
+from profilers.device import Device
 from profilers.errors import DeviceLost, ModelRefused
 from profilers.host import HostDevice
+from profilers.layer_comparison import compare
+from profilers.layer_timing import LayerTime
 from profilers.limits import Limits
 from profilers.measurement import Measurement
-from profilers.registry import DEVICES, make_device, open_profiler
+from profilers.quantisation import is_quantised
+from profilers.registry import make_device, open_profiler
 from profilers.series import Series
-from storage.errors import StoreNotFound
-from storage.records import Device
-from storage.store import ResultStore
+from profilers.timing import TimingRule
+from storage.records import Device as StoredDevice
+from storage.records import Layer
+
+LAYER_RUNS = 50
 
 
 def profile(
@@ -36,8 +43,11 @@ def profile(
     batch: Annotated[int, typer.Option(help="Samples in one run.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds that the measurement may take.")] = 60.0,
     with_layers: Annotated[
-        bool, typer.Option("--layers", help="Show each layer, on devices that are computed and not measured.")
+        bool, typer.Option("--layers", help="Show each layer; with int8, beside what it takes in fp32.")
     ] = False,
+    store: Annotated[
+        str | None, typer.Option(envvar="NAS_STORE", help="SQL store that keeps what the layers take.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what an ONNX file takes on this machine's CPU, or on another device."""
@@ -55,30 +65,70 @@ def profile(
                 raise ValueError(f"--device brings its own settings; leave --{given[0]} out")
             section = _section(device)
         target = make_device(section, where=device or "device")
-        if with_layers and not isinstance(target, AnalyticDevice):
-            raise ValueError(
-                f"--layers: device {target.name!r} of kind {target.kind} runs a model as a whole; layers are told by "
-                f"{', '.join(kind for kind, each in DEVICES.items() if issubclass(each, AnalyticDevice))}"
-            )
+        if with_layers and not target.tells_layers:
+            raise ValueError(f"--layers: device {target.name!r} of kind {target.kind} does not tell them; leave it out")
         limits = Limits(wall_s=timeout, cpu_s=timeout * threads)
         if model.stat().st_size > limits.model_bytes:
             raise ModelRefused(f"{model} has {model.stat().st_size} bytes; allowed: at most {limits.model_bytes}")
         content = model.read_bytes()
-    try:
-        with open_profiler(target, limits=limits) as profiler:
-            (measured,) = Series(profiler, target).measure([content])
-    except DeviceLost as error:
-        raise stop(str(error), 1) from error
-    if not isinstance(measured, Measurement):  # the user gave the model, so what it does is bad input too
-        raise stop(f"{model}: {measured}", 2)
+        if with_layers and store is not None and not target.computed:
+            open_store(store, create=True).close()  # what is wrong with it is told before the work
+    rule = TimingRule(layer_runs=LAYER_RUNS if with_layers else 0)
+    measured = _measured(model, content, target, rule, limits)
     summary = measured.summary()
-    rows = [asdict(layer) for layer in measured.layers]
+    if not with_layers:
+        rows = []
+    elif isinstance(target, HostDevice) and target.precision == "int8" and not is_quantised(parsed := _parsed(content)):
+        floats = _measured(model, content, replace(target, precision="fp32"), rule, limits)
+        rows = _compared(parsed, floats, measured)
+    else:
+        rows = [asdict(layer) for layer in measured.layers]
+        summary["layers_ms"] = math.fsum(layer.latency_ms for layer in measured.layers)
+    if with_layers and store is not None and not target.computed:
+        _keep(store, target, measured)
     if as_json:
         print_json({**summary, "layers": rows} if with_layers else summary)
         return
     print_table([{"": name, "value": value} for name, value in summary.items()])
     if with_layers:
-        print_table(rows, empty="no layers: the model only reshapes")
+        shown = [{key: value for key, value in row.items() if key not in ("signature", "provider")} for row in rows]
+        print_table(shown, empty="no layers: the model only reshapes")
+
+
+def _measured(model: Path, content: bytes, device: Device, rule: TimingRule, limits: Limits) -> Measurement:
+    """Measure a model, or end the command."""
+    try:
+        with open_profiler(device, rule, limits) as profiler:
+            (measured,) = Series(profiler, device).measure([content])
+    except DeviceLost as error:
+        raise stop(str(error), 1) from error
+    if not isinstance(measured, Measurement):  # the user gave the model, so what it does is bad input too
+        raise stop(f"{model}: {measured}", 2)
+    return measured
+
+
+def _parsed(content: bytes) -> onnx.ModelProto:
+    """A model that was checked and measured by then."""
+    return onnx.load_model_from_string(content)
+
+
+def _compared(model: onnx.ModelProto, floats: Measurement, integers: Measurement) -> list[dict[str, Any]]:
+    """Each layer in either precision; those that do not gain are marked."""
+    times = [[layer for layer in each.layers if isinstance(layer, LayerTime)] for each in (floats, integers)]
+    rows = []
+    for each in compare(model, *times):
+        slower = each.int8_ms >= each.fp32_ms
+        rows.append({**asdict(each), "speedup": each.speedup, "gains": not slower})
+    return rows
+
+
+def _keep(url: str, device: Device, measured: Measurement) -> None:
+    """Record the device and what layers take on it."""
+    rows = [Layer(each.signature, each.op, each.latency_ms) for each in measured.layers if isinstance(each, LayerTime)]
+    with open_store(url, create=True) as opened:
+        opened.add_device(StoredDevice(measured.fingerprint, device.name, dict(device.description)))
+        opened.add_layers(measured.fingerprint, rows)
+    messages.print(f"{len(rows)} layers of device {device.name} are kept in {opened.name}")
 
 
 def _section(place: str) -> dict[str, Any]:
@@ -98,42 +148,6 @@ def _section(place: str) -> dict[str, Any]:
     return {**located_device(known[name], Path(file).parent), "name": name}
 
 
-def devices(store: StoreUrl = Default, as_json: AsJson = False) -> None:
-    """List the devices: this machine's CPU, and those that the store has seen."""
-    here = make_device({})
-    rows = [_row(device) for device in _seen(store)]
-    if all(row["fingerprint"] != here.fingerprint for row in rows):
-        rows.append(_row(Device(here.fingerprint, here.name, here.description)))
-    if as_json:
-        print_json(rows)
-    else:
-        print_table([{key: value for key, value in row.items() if key != "fingerprint"} for row in rows])
-
-
-def _seen(url: str) -> list[Device]:
-    """The store's devices; a store that is not there yet has seen none."""
-    with bad_input():
-        try:
-            store = ResultStore(url, create=False)
-        except StoreNotFound:
-            return []
-        with store:
-            return store.devices()
-
-
-def _row(device: Device) -> dict[str, Any]:
-    keys = ("kind", "cpu", "threads", "precision", "optimisation", "batch")
-    return {
-        "id": device.fingerprint[:12],
-        "name": device.name,
-        **{key: device.description.get(key) for key in keys},
-        "noise": device.noise,
-        "last_seen": None if device.last_seen is None else device.last_seen.isoformat(timespec="seconds"),
-        "fingerprint": device.fingerprint,
-    }
-
-
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command()(profile)
-    app.command()(devices)

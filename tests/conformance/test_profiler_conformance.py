@@ -269,6 +269,15 @@ def test_cancel(profiler: Profiler, device: Device) -> None:
     assert time.monotonic() - start < LIMITS.wall_s / 2, "the endless model still holds the device"
 
 
+def test_layers(opener: tuple[Opener, Device]) -> None:
+    """A device that says so tells what each layer takes; the others leave it out."""
+    opened, device = opener
+    with opened(TimingRule(min_runs=10, max_runs=10, layer_runs=10), LIMITS) as profiler:
+        seen = profiler.profile(onnx_models.conv_net(), device)
+    assert bool(seen.layers) == device.tells_layers
+    assert all(layer.latency_ms >= 0 and layer.name and layer.op for layer in seen.layers)
+
+
 def test_series(profiler: Profiler, device: Device) -> None:
     """Every device measures the reference model, and tells how steady it was meanwhile; the computed ones are."""
     series = Series(profiler, device)

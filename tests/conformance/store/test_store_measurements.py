@@ -7,7 +7,7 @@ import pytest
 from toy_records import Clock, architecture, running
 
 from storage.errors import InvalidRecord, LeaseLost
-from storage.records import Device, JobStatus, Lease, Measurement, Outcome, Replication
+from storage.records import Device, JobStatus, Layer, Lease, Measurement, Outcome, Replication
 from storage.store import ResultStore
 
 
@@ -115,6 +115,25 @@ def test_devices_tell_their_noise(store: ResultStore) -> None:
         measured = Measurement(architecture(index).key, "f", "latency_ms", 1.0, "cpu", {"noise": noise})
         store.add_measurements(lease, [measured])
     assert [device.noise for device in store.devices()] == [0.01]
+
+
+def test_layers(store: ResultStore, clock: Clock) -> None:
+    """What layers take on a device, by signature; the same one again is replaced, and devices are apart."""
+    store.add_device(Device("f", "cpu"))
+    store.add_device(Device("g", "gpu"))
+    store.add_layers("f", [Layer("Conv b", "Conv", 2.0), Layer("Conv a", "Conv", 1.0), Layer("Conv a", "Conv", 1.5)])
+    store.add_layers("f", [Layer("Conv b", "Conv", 3.0)])
+    store.add_layers("f", [])
+    assert store.layers("f") == [
+        Layer("Conv a", "Conv", 1.5, clock.time - timedelta(milliseconds=2)),
+        Layer("Conv b", "Conv", 3.0, clock.time - timedelta(milliseconds=1)),
+    ]
+    assert store.layers("g") == store.layers("h") == []
+    with pytest.raises(InvalidRecord, match="no device has the fingerprint 'h'"):
+        store.add_layers("h", [Layer("Conv a", "Conv", 1.0)])
+    with pytest.raises(InvalidRecord, match="the latency of a layer must be finite and not negative"):
+        store.add_layers("f", [Layer("Conv c", "Conv", 1.0), Layer("Conv d", "Conv", math.nan)])
+    assert len(store.layers("f")) == 2
 
 
 def test_replications(store: ResultStore, clock: Clock) -> None:

@@ -103,7 +103,6 @@ def refused(arguments: Sequence[Any]) -> str:
         (["--device", "nowhere.yaml:npu"], "nowhere.yaml: no such file"),
         (["--device", f"{EXAMPLE}:tpu"], "npu.yaml has no device 'tpu'; known: npu, limit"),
         (["--device", f"{EXAMPLE}:npu", "--threads", "2"], "--device brings its own settings; leave --threads"),
-        (["--layers"], "device 'cpu' of kind host runs a model as a whole; layers are told by roofline, systolic"),
     ],
 )
 def test_bad_devices_are_told(model: Path, options: list[str], message: str) -> None:
