@@ -1,5 +1,6 @@
 """`nas jobs`, `nas show`, `nas pareto`: what the store holds."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from nas.cli.output import messages, print_csv, print_json, print_table
 from nas.cli.tables import front_rows
 from nas.objectives import Objective
 from nas.results import Results
-from storage.records import Job, JobStatus
+from storage.records import Job, JobStatus, Round
 from storage.store import ResultStore
 
 
@@ -29,11 +30,20 @@ def jobs(
         print_table(rows, empty="the store holds no jobs; `nas run JOB.yaml` makes one")
 
 
-def show(job: JobId, store: StoreUrl = Default, as_json: AsJson = False) -> None:
+def show(
+    job: JobId,
+    store: StoreUrl = Default,
+    as_json: AsJson = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the rounds of a differentiable search into this file.")
+    ] = None,
+) -> None:
     """Show a job: where it stands, what it asked for, what it found."""
     with open_store(store) as opened:
         found, results = _load(opened, job)
         artifacts, rounds = opened.artifacts(found.id), opened.rounds(found.id)
+    if plot is not None:
+        _draw_rounds(found, rounds, plot)
     row = {
         **_job_row(found),
         "error": found.error,
@@ -42,6 +52,7 @@ def show(job: JobId, store: StoreUrl = Default, as_json: AsJson = False) -> None
         "unstable": len(results.unstable),
         "failed": len(results.failed),
         "hypervolume": results.hypervolume,
+        "rounds": len(rounds) or None,
         "artifacts": [{"id": a.id, "kind": a.kind, "path": a.path, "sha256": a.sha256} for a in artifacts],
     }
     if as_json:
@@ -82,17 +93,29 @@ def pareto(
 
 
 def _draw(job: Job, results: Results, path: Path) -> None:
-    from nas.artifacts import write_atomically
     from nas.plot import front_png
 
-    if path.suffix.lower() != ".png":
-        raise stop(f"--plot {path}: the picture is a PNG, so the file must end in .png", 2)
     if not len(results.evaluations):
         raise stop(f"job {job.id} has no evaluation yet, so there is nothing to draw", 1)
     title = f"{job.name}: {results.front.size} of {len(results.evaluations)} architectures on the front"
-    picture = front_png(title, results.objectives, results.values, results.front, results.knee)
+    _write(path, lambda: front_png(title, results.objectives, results.values, results.front, results.knee))
+
+
+def _draw_rounds(job: Job, rounds: Sequence[Round], path: Path) -> None:
+    from nas.rounds_plot import rounds_png
+
+    if not rounds:
+        raise stop(f"job {job.id} has no rounds to draw: they belong to differentiable search; see `nas pareto`", 1)
+    _write(path, lambda: rounds_png(f"{job.name}: {len(rounds)} rounds", rounds))
+
+
+def _write(path: Path, draw: Callable[[], bytes]) -> None:
+    from nas.artifacts import write_atomically
+
+    if path.suffix.lower() != ".png":
+        raise stop(f"--plot {path}: the picture is a PNG, so the file must end in .png", 2)
     with bad_input():
-        write_atomically(path, picture)
+        write_atomically(path, draw())
     messages.print(f"plot: {path}")
 
 

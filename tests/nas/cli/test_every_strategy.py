@@ -105,6 +105,9 @@ def test_a_job_that_names_a_strategy_runs(name: str, cluster: None, tmp_path: Pa
         assert [each["round"] for each in shown["rounds"]] == [1, 2, 3]
         assert rows[-1]["macs"] <= 150_000 >= shown["rounds"][-1]["cost_derived"] > 0
         assert any(entry["kind"] == "search" for entry in shown["artifacts"])
+        picture = tmp_path / "rounds.png"
+        assert nas("show", "latest", "--store", store, "--plot", picture).exit_code == 0
+        assert picture.read_bytes().startswith(b"\x89PNG")
     else:
         assert shown["rounds"] == []
 
