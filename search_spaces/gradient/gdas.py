@@ -24,11 +24,11 @@ class Gdas(GdasSettings, Method):
         noise = logits.noise(rng)
         row = drawn(logits, noise)
         if not learns:
-            return Relaxation(row, structure.paths(row, weighed=False), {})
+            return Relaxation(row, structure.paths(row, weighed=False, again=True), {})
         temperature = self.first_temperature + (self.last_temperature - self.first_temperature) * progress
         weights = {}
         for column in structure.operators:
             sums = torch.log_softmax(logits.values[column], 0) + noise[column]
             soft = torch.softmax(sums / temperature, 0)[int(row[column])].reshape(1)
             weights[structure.space.names[column]] = soft - soft.detach() + 1
-        return Relaxation(row, structure.paths(row), weights)
+        return Relaxation(row, structure.paths(row, again=True), weights)

@@ -123,7 +123,7 @@ class Method(MethodSettings, ABC):
         """The validation loss and its gradient for each of the logits, None where it does not depend on them."""
         with frozen(problem.weights):  # so that nothing is kept for gradients that nobody wants
             loss = problem.validation_loss()
-        return loss, gradients_of(loss, problem.logits)
+            return loss, gradients_of(loss, problem.logits)
 
     def settle(self, before: Sequence[Tensor], logits: Logits, relaxation: Relaxation) -> None:
         """Correct the logits after a step, in place; `before` are their values before it."""

@@ -7,8 +7,11 @@ import numpy as np
 
 from search_spaces.decision import Option
 from search_spaces.gradient.partial_channels import PartialChannels
-from search_spaces.graph import Graph, GraphError, Value, started_graphs
+from search_spaces.graph import Graph, GraphError, Node, Value, started_graphs
 from search_spaces.space import SearchSpace
+
+WEIGHTS = "weights of "
+"""Begins the name of the input that has the weights of a decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Paths:
         watched: of those that are built, the options that run without gradients; only their weights get any.
         weighed: whether candidates are multiplied by their weights; only single ones can go without.
         partial: one in so many channels goes through the candidates (PC-DARTS); 1 for all.
+        again: whether what candidates compute is computed again in the backward pass, and not kept for it.
     """
 
     row: tuple[int, ...]
@@ -28,6 +32,7 @@ class Paths:
     watched: tuple[tuple[int, ...], ...]
     weighed: bool = True
     partial: int = 1
+    again: bool = False
 
 
 class Mixing:
@@ -46,6 +51,7 @@ class Mixing:
         operators: structural decisions that were asked for, each with the options that are the identity somewhere.
         chosen: decisions that were asked for by themselves.
         still: nodes that weigh a watched candidate, each with the candidate's value, by name.
+        groups: the names of the nodes of each place that holds candidates and no other place.
     """
 
     def __init__(self, space: SearchSpace, paths: Paths) -> None:
@@ -59,6 +65,7 @@ class Mixing:
         self.operators: dict[str, set[Option]] = {}
         self.chosen: set[str] = set()
         self.still: dict[str, str] = {}
+        self.groups: list[tuple[str, ...]] = []
 
     def assemble(self) -> Graph:
         """The relaxed network: the space's own input first, then the weights.
@@ -70,7 +77,7 @@ class Mixing:
         """
         with started_graphs() as self._graphs:
             graph = self._space.assemble(self)
-        given = {f"weights of {decision}" for decision in self.weights}
+        given = {f"{WEIGHTS}{decision}" for decision in self.weights}
         graph.inputs.sort(key=lambda value: value.name in given)  # stable: the others keep their order
         return graph
 
@@ -104,7 +111,10 @@ class Mixing:
                 identities.add(option)
         _check_shapes(decision, values)
         if trial is None or self._calls > calls:  # candidates that hold decisions are weighed whole
-            return self._total(graph, decision, name, values)
+            total = self._total(graph, decision, name, values)
+            if self._calls == calls:
+                self.groups.append(tuple([node.name for node in graph.nodes[start:] if not _shares(node)]))
+            return total
         live = {option: value for option, value in values.items() if not is_zero(value)}
         if not live:
             return values[wanted[0]]
@@ -135,7 +145,7 @@ class Mixing:
     def _shares_of(self, graph: Graph, decision: str, count: int) -> list[Value]:
         """The weights of a decision one by one, each (1, 1)."""
         if decision not in self._shares:
-            vector = graph.input(f"weights of {decision}", (1, count))
+            vector = graph.input(f"{WEIGHTS}{decision}", (1, count))
             names = [f"{vector.name}.{index}" for index in range(count)]
             self._shares[decision] = [vector]
             if count > 1:
@@ -144,6 +154,11 @@ class Mixing:
                 )
             self.weights.append(decision)
         return self._shares[decision]
+
+
+def _shares(node: Node) -> bool:
+    """Whether a node takes the weights of a decision apart, which other places read, too."""
+    return node.op == "Split" and node.inputs[0].startswith(WEIGHTS)
 
 
 def is_zero(value: Value) -> bool:

@@ -33,7 +33,7 @@ class Proxyless(ProxylessSettings, Method):
         noise = logits.noise(rng)
         row = drawn(logits, noise)
         if not learns:
-            return Relaxation(row, structure.paths(row, weighed=False), {})
+            return Relaxation(row, structure.paths(row, weighed=False, again=True), {})
         built, watched, weights = {}, {}, {}
         for column in structure.operators:
             value = logits.values[column]
@@ -46,7 +46,7 @@ class Proxyless(ProxylessSettings, Method):
             gates = torch.zeros_like(chances)
             gates[active] = 1
             weights[structure.space.names[column]] = chances - chances.detach() + gates
-        return Relaxation(row, structure.paths(row, built, watched), weights)
+        return Relaxation(row, structure.paths(row, built, watched, again=True), weights)
 
     @torch.no_grad()
     def settle(self, before: Sequence[Tensor], logits: Logits, relaxation: Relaxation) -> None:

@@ -34,15 +34,16 @@ class RelaxedSupernet:
 
     Args:
         supernet: without experts, whose router reads one genotype and no mixture.
+        recompute: whether candidates that go without weights, too, are computed again where their paths say so.
 
     Raises:
         ValueError: a supernet with experts.
     """
 
-    def __init__(self, supernet: Supernet) -> None:
+    def __init__(self, supernet: Supernet, *, recompute: bool = True) -> None:
         if supernet.settings.experts > 1:
             raise ValueError(f"experts must be 1 in differentiable search, got {supernet.settings.experts}")
-        self.supernet = supernet
+        self.supernet, self.recompute = supernet, recompute
         self._networks: OrderedDict[tuple[Paths, torch.device], Relaxed] = OrderedDict()
 
     def network(self, paths: Paths) -> Relaxed:
@@ -60,7 +61,8 @@ class RelaxedSupernet:
         pick = Mixing(space, paths)
         graph = pick.assemble()
         encoding = space.encode(space.canonical(space.largest()[None]))[0]  # unread without experts
-        subnet = self.supernet.plan(graph, encoding, _still(graph, pick.still))
+        again = pick.groups if paths.again and (self.recompute or paths.weighed) else ()
+        subnet = self.supernet.plan(graph, encoding, _still(graph, pick.still), again)
         found = Relaxed(subnet, tuple(pick.weights), frozenset(pick.chosen))
         self._networks[key] = found
         if len(self._networks) > CACHED_NETWORKS:

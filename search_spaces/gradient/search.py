@@ -90,7 +90,7 @@ class GradientSearch:
             value.requires_grad_(method.learned_norms or name not in self.structure.norms)
         self.masks = None if method.density is None else Masks(self.supernet, method.density)
         self.weights = [value for value in self.supernet.shared.values() if value.requires_grad]
-        self.relaxed = RelaxedSupernet(self.supernet)
+        self.relaxed = RelaxedSupernet(self.supernet, recompute=settings.recompute)
         self.logits = method.logits(self.supernet, self.structure, settings.seed)
         first = method.relax(self.logits, self.structure, np.random.default_rng(0), 0.0, learns=True)
         self.relaxed.network(first.paths)  # what cannot be built is refused now

@@ -37,6 +37,11 @@ class SearchRecipe(BaseModel):
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of what networks compute; weights, logits and optimisers are float32"
     )
+    recompute: bool = Field(
+        default=True,
+        description="methods that run one path compute it again in the backward pass of the weights' steps: less "
+        "memory than the network alone takes, at some more time",
+    )
     shift: int = Field(default=0, ge=0, le=64, description="pixels by which training images are moved at random")
     flip: bool = Field(default=False, description="whether training images are mirrored at random")
     augmentation: AugmentationSettings | None = Field(

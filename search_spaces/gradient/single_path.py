@@ -95,9 +95,9 @@ class SinglePath(SinglePathSettings, Method):
         factors = logits.superkernels.factors({column: logits.gates(column) for column in logits.superkernels.found})
         soft = frozenset(logits.superkernels.found)
         if not learns:
-            return Relaxation(row, structure.paths(row, weighed=False), {}, factors, soft)
+            return Relaxation(row, structure.paths(row, weighed=False, again=True), {}, factors, soft)
         weights = {}
         for column in structure.operators:
             chance = torch.softmax(logits.values[column] + noise[column], 0)[int(row[column])].reshape(1)
             weights[structure.space.names[column]] = chance - chance.detach() + 1
-        return Relaxation(row, structure.paths(row), weights, factors, soft)
+        return Relaxation(row, structure.paths(row, again=True), weights, factors, soft)

@@ -88,6 +88,7 @@ class Structure:
         *,
         weighed: bool = True,
         partial: int = 1,
+        again: bool = False,
     ) -> Paths:
         """What a relaxed network holds.
 
@@ -97,6 +98,7 @@ class Structure:
             watched: of those, the options that run without gradients.
             weighed: whether candidates are multiplied by weights.
             partial: as `Paths` says.
+            again: as `Paths` says.
         """
         built, watched = built or {}, watched or {}
         columns = range(len(row))
@@ -106,4 +108,5 @@ class Structure:
             tuple([watched.get(column, ()) for column in columns]),
             weighed,
             partial,
+            again,
         )

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from search_spaces.graph import Graph
+from search_spaces.interpreter.recomputation import Step, free_dead, joined_groups
 from search_spaces.interpreter.torch_inputs import Function
 from search_spaces.interpreter.torch_operators import TORCH_OPERATORS
-
-Step = tuple[Function, tuple[int, ...], int, tuple[int, ...]]
 
 
 class Calibration:
@@ -58,6 +57,8 @@ class TorchGraph:
         graph: the network; it is read once and not kept.
         device: where its constants live.
         still: names of nodes that run without gradients, whatever they read.
+        again: groups of names of nodes. What is computed inside a group is not kept for the backward pass but computed
+            again there (Chen et al., arXiv 1604.06174), if only one of its values is read outside.
 
     Raises:
         GraphError: an attribute the interpreter does not support.
@@ -65,7 +66,12 @@ class TorchGraph:
     """
 
     def __init__(
-        self, graph: Graph, device: torch.device | str = "cpu", *, still: Collection[str] = frozenset()
+        self,
+        graph: Graph,
+        device: torch.device | str = "cpu",
+        *,
+        still: Collection[str] = frozenset(),
+        again: Sequence[Collection[str]] = (),
     ) -> None:
         parameters = graph.parameters.values()
         self.name = graph.name
@@ -81,11 +87,14 @@ class TorchGraph:
         self.norms: list[tuple[str, str, str]] = []  # names of mean, variance and scale of each batch norm
         self._norms: list[tuple[int, float]] = []
         self._still: list[int] = []
-        self._steps = self._plan(graph, slots, still)
+        group = {name: index for index, nodes in enumerate(again) for name in nodes}
+        self._groups: list[int] = []  # of each step the group, -1 for none
+        self._steps = self._plan(graph, slots, still, group)
         self._results = tuple([slots[value.name] for value in graph.outputs])
         self._slots = len(slots)
-        first = len(names) - len(self.inputs)
-        _free_dead(self._steps, first, keep=self._results)
+        self._first = len(names) - len(self.inputs)
+        if not again:
+            free_dead(self._steps, self._first, keep=self._results)
         self._modes: dict[str, list[Step]] = {}
 
     def run(
@@ -121,7 +130,9 @@ class TorchGraph:
                 slots[slot] = None
         return tuple([slots[slot] for slot in self._results])  # type: ignore[misc]  # every output was computed
 
-    def _plan(self, graph: Graph, slots: dict[str, int], still: Collection[str]) -> list[Step]:
+    def _plan(
+        self, graph: Graph, slots: dict[str, int], still: Collection[str], group: Mapping[str, int]
+    ) -> list[Step]:
         steps: list[Step] = []
         values = graph.values
         for node in graph.nodes:
@@ -142,6 +153,7 @@ class TorchGraph:
             result = slots[node.outputs[0]] = len(slots)
             if len(node.outputs) == 1:
                 steps.append((function, arguments, result, ()))
+                self._groups.append(group.get(node.name, -1))
                 continue
             # several outputs: a tuple in a slot of its own, then one step to take each part
             slots[f"{node.name} outputs"] = slots.pop(node.outputs[0])
@@ -149,6 +161,7 @@ class TorchGraph:
             for index, name in enumerate(node.outputs):
                 slots[name] = len(slots)
                 steps.append((itemgetter(index), (result,), slots[name], ()))
+            self._groups += [group.get(node.name, -1)] * (len(steps) - len(self._groups))
         return steps
 
     def _mode(self, batch_norm: BatchNorm) -> list[Step]:
@@ -169,18 +182,11 @@ class TorchGraph:
         for index in self._still:
             function, arguments, result, dead = steps[index]
             steps[index] = (torch.no_grad()(function), arguments, result, dead)
-        return steps
-
-
-def _free_dead(steps: list[Step], first: int, keep: tuple[int, ...]) -> None:
-    """Note after which step each slot from `first` on is read for the last time, in place."""
-    seen = set(keep)
-    for index in reversed(range(len(steps))):
-        function, arguments, result, _ = steps[index]
-        dead = [slot for slot in (*arguments, result) if slot >= first and slot not in seen]
-        if dead:
-            seen.update(dead)
-            steps[index] = (function, arguments, result, tuple(dead))
+        if max(self._groups, default=-1) < 0:
+            return steps
+        joined = joined_groups(steps, self._groups, self._results)
+        free_dead(joined, self._first, keep=self._results)
+        return joined
 
 
 def _unset(*tensors: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ evaluated or exported and are measured for it, see `Supernet.recalibrate`.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -140,13 +140,20 @@ class Supernet(nn.Module):
             self._subnets.popitem(last=False)
         return subnet
 
-    def plan(self, graph: Graph, encoding: NDArray[np.float32], still: Collection[str] = frozenset()) -> Subnet:
+    def plan(
+        self,
+        graph: Graph,
+        encoding: NDArray[np.float32],
+        still: Collection[str] = frozenset(),
+        again: Sequence[Collection[str]] = (),
+    ) -> Subnet:
         """Any graph of the space made ready to run with the shared weights.
 
         Args:
             graph: the network.
             encoding: (features,) of its decisions, for the router where there are experts.
             still: names of nodes that run without gradients.
+            again: groups of names of nodes that are computed again in the backward pass.
 
         Raises:
             ValueError: it needs a larger tensor than there is.
@@ -158,7 +165,10 @@ class Supernet(nn.Module):
                 slices.append((name, self._index(name, value.shape, chain)))
                 if chain:
                     transformed.append((name, chain))
-        plan, features = TorchGraph(graph, self.device, still=still), torch.from_numpy(encoding).to(self.device)
+        plan, features = (
+            TorchGraph(graph, self.device, still=still, again=again),
+            torch.from_numpy(encoding).to(self.device),
+        )
         return Subnet(plan, graph.inputs[0].shape, tuple(slices), tuple(transformed), features)
 
     def run(self, subnet: Subnet, x: Tensor, *others: Tensor, replaced: Mapping[str, Tensor] | None = None) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from search_spaces.families.nasbench201 import NasBench201
 from search_spaces.gradient.method import Bilevel, Relaxation, gradients_of
 from search_spaces.gradient.registry import METHODS
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
@@ -249,3 +250,49 @@ def test_steps_of_the_logits_leave_weights_alone(directions: SearchSpace, correl
     assert not any(asked)
     assert all(value.requires_grad and value.grad is None for value in search.weights)
     assert all(torch.equal(found, torch.ones_like(found)) for found in gradients if found is not None)
+
+
+@pytest.mark.parametrize("name", ["gdas", "proxyless"])
+def test_computing_again_changes_nothing_but_memory(directions: SearchSpace, correlated: Data, name: str) -> None:
+    """Weights and logits are the same to the bit with and without."""
+    states = []
+    for recompute in (True, False):
+        settings = SearchSettings(**QUICK, recompute=recompute)
+        search = GradientSearch(directions, METHODS[name](), settings, *(part[:128] for part in correlated))
+        search.round()
+        states.append({key: value.detach().clone() for key, value in search._state.tensors().items()})
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+@pytest.mark.parametrize("name", ["gdas", "proxyless"])
+def test_a_step_keeps_less_than_one_network(name: str) -> None:
+    """Between forward and backward, of cells: in steps of weights and of logits, for every draw."""
+    space = NasBench201(resolution=8, widths=(8, 16), cells=1)
+    images = np.random.default_rng(0).standard_normal((64, 3, 8, 8)).astype(np.float32)
+    search = GradientSearch(space, METHODS[name](), SearchSettings(batch_size=32), images, np.arange(64) % 10)
+    batch = next(search._endless(np.random.default_rng(0)))
+
+    def kept(run: Any) -> int:
+        sizes: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            if not isinstance(tensor, torch.nn.Parameter):
+                sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = run()  # noqa: F841  # what it holds must not be freed, or two tensors would share an address
+            return sum(sizes.values())
+
+    rng = np.random.default_rng(1)
+    networks = [kept(lambda row=row: search.supernet(batch[0], row)) for row in space.sample(12, rng)]
+    for learns in (False, True):
+        for _ in range(6):
+            relaxation = search.method.relax(search.logits, search.structure, rng, 0.1, learns=learns)
+            frozen = search.weights if learns else []
+            for value in frozen:
+                value.requires_grad_(False)
+            size = kept(lambda relaxation=relaxation: search._loss(batch, relaxation)[0])
+            for value in frozen:
+                value.requires_grad_(True)
+            assert size <= 1.2 * np.mean(networks)
