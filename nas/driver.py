@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.cluster import device_resource, local_cluster, ray
 from nas.device_costs import measured_costs
-from nas.evaluation.evaluator import RayEvaluator
+from nas.evaluation.evaluator import Evaluator, RayEvaluator
 from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_device
 from nas.finalists import Finalists
@@ -20,12 +20,15 @@ from nas.progress import Progress
 from nas.results import Results
 from nas.search import Pace, Search
 from nas.strategies.base import Strategy
-from nas.supernet_training import step_threads, trained_weights
+from nas.supernet_training import step_threads, trained_weights, training_device
+from nas.trials.evaluator import TrainingEvaluator
+from nas.trials.finalists import train_finalists
+from nas.trials.trainings import Trainings
 from profilers.registry import is_computed, metrics_of
 from search_spaces.gradient.plan import GradientPlan
 from search_spaces.supernet.weights import SupernetWeights
 from storage.errors import LeaseLost
-from storage.records import Device, JobStatus, Lease
+from storage.records import Device, JobStatus, Lease, TrainingStatus
 from storage.store import ResultStore
 
 
@@ -73,7 +76,8 @@ class Driver:
                 if results.evaluations and len(results.failed) == len(results.evaluations):
                     first = results.evaluations[0].error
                     raise JobFailed(f"all {len(results.evaluations)} evaluations failed; the first: {first}")
-                best = {results.evaluations[row].number: results.losses[row].tolist() for row in results.front}
+                final = results.final
+                best = {final.evaluations[row].number: final.losses[row].tolist() for row in final.front}
                 self._store.replace_front(self._lease, best)
                 self._store.finish(self._lease, JobStatus.SUCCEEDED)
                 return results
@@ -101,13 +105,25 @@ class Driver:
             weights = self._weights()
             if plan is None:
                 self._search(self._problem.strategy(), weights, devices, fingerprints)
-                return
-            rounds = StoredRounds(self._store, self._lease, self._problem, plan, self._folder, threads, self._progress)
-            try:
-                strategy = self._problem.strategy(rounds, plan.violation(self._problem.space))
-                self._search(strategy, weights, devices, fingerprints)
-            finally:
-                rounds.close()
+            else:
+                self._search_by_rounds(plan, threads, weights, devices, fingerprints)
+            if self._spec.train is not None and not self._spec.trains_in_search:
+                self._train_finalists(weights)
+
+    def _search_by_rounds(
+        self,
+        plan: GradientPlan,
+        threads: int,
+        weights: SupernetWeights | None,
+        devices: Mapping[str, dict[str, Any]],
+        fingerprints: Mapping[str, str],
+    ) -> None:
+        rounds = StoredRounds(self._store, self._lease, self._problem, plan, self._folder, threads, self._progress)
+        try:
+            strategy = self._problem.strategy(rounds, plan.violation(self._problem.space))
+            self._search(strategy, weights, devices, fingerprints)
+        finally:
+            rounds.close()
 
     def _plan(self, devices: Mapping[str, dict[str, Any]], fingerprints: Mapping[str, str]) -> GradientPlan | None:
         """The differentiable search of the job, with the costs of its device; None for another strategy.
@@ -141,7 +157,7 @@ class Driver:
 
     def _weights(self) -> SupernetWeights | None:
         """The trained supernet's weights; None when none is needed, or they come with the space."""
-        if self._problem.dataset is None or not self._problem.space.trained_here:
+        if self._spec.supernet is None or not self._problem.space.trained_here:
             return None
         return trained_weights(self._store, self._lease, self._problem, self._folder, self._progress)
 
@@ -155,22 +171,8 @@ class Driver:
         spec, problem = self._spec, self._problem
         # Rounds learn nothing from evaluations, and a timing on the host must not run beside one.
         in_flight = spec.execution.in_flight if problem.gradient_options is None else 1
-        data = None
-        if problem.dataset is not None and spec.supernet is not None:
-            data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples)
-        evaluator = RayEvaluator(
-            problem.recipe,
-            scored=spec.wants_scores,
-            scored_in_int8=spec.wants_int8_scores,
-            weights=weights,
-            data=data,
-            devices=devices,
-            precisions=self._precisions,
-            workers=spec.execution.workers,
-            timing=spec.measuring.timing,
-            watch=spec.measuring.watch,
-            timing_waits=spec.execution.timing_waits,
-        )
+        measuring = self._measuring(None if spec.trains_in_search else weights, devices)
+        evaluator = self._training(measuring, weights, devices) if spec.trains_in_search else measuring
         asked = {objective.metric for objective in spec.objectives}
         try:
             Search(
@@ -189,7 +191,7 @@ class Driver:
                 lease=self._lease,
                 space=problem.space,
                 objectives=spec.objectives,
-                evaluator=evaluator,
+                evaluator=measuring,
                 metrics=[
                     f"{metric}@{name}"
                     for name, section in devices.items()
@@ -202,6 +204,54 @@ class Driver:
             ).run()
         finally:
             evaluator.close()
+
+    def _measuring(self, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]) -> RayEvaluator:
+        """What measures networks, and scores them with shared weights unless all of them are trained."""
+        spec, problem, data = self._spec, self._problem, None
+        if problem.dataset is not None and spec.supernet is not None and not spec.trains_in_search:
+            data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples)
+        return RayEvaluator(
+            problem.recipe,
+            scored=spec.wants_scores and not spec.trains_in_search,
+            scored_in_int8=spec.wants_int8_scores,
+            weights=weights,
+            data=data,
+            devices=devices,
+            precisions=self._precisions,
+            workers=spec.execution.workers,
+            timing=spec.measuring.timing,
+            watch=spec.measuring.watch,
+            timing_waits=spec.execution.timing_waits,
+        )
+
+    def _training(
+        self, measuring: RayEvaluator, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]
+    ) -> Evaluator:
+        """What measures networks and then trains them."""
+        spec = self._spec
+        assert spec.train is not None
+        on_host = any(section.get("kind", "host") == "host" for section in devices.values())
+        alone = on_host and spec.execution.timing_waits
+        return TrainingEvaluator(
+            measuring, self._trainings(weights), self._problem.space, spec.train.recipe, alone=alone
+        )
+
+    def _train_finalists(self, weights: SupernetWeights | None) -> None:
+        """Train what the search chose, each network alone."""
+        trainings = self._trainings(weights)
+        try:
+            ended = train_finalists(self._problem, self._results(), trainings)
+        finally:
+            trainings.close()
+        failed = [training for training in ended if training.status is TrainingStatus.FAILED]
+        if ended and len(failed) == len(ended):
+            raise JobFailed(f"all {len(ended)} trainings failed; the first: {failed[0].cause}")
+
+    def _trainings(self, weights: SupernetWeights | None) -> Trainings:
+        assert self._spec.train is not None
+        gpus = ray.cluster_resources().get("GPU", 0)
+        device = training_device(self._spec.train.device, gpus, "train.device")
+        return Trainings(self._store, self._lease, self._problem, weights, self._folder, device, self._progress)
 
     def _fingerprints(self, devices: Mapping[str, dict[str, Any]]) -> dict[str, str]:
         """Fingerprint of each metric's device, as seen from where the device is.

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from nas.artifacts import sha256, write_atomically
 from nas.evaluation.onnx_network import OnnxNetwork, quantised
-from nas.evaluation.scores import INT8, EvaluationData, scores
-from nas.evaluation.subnet import Network, subnets
+from nas.evaluation.scores import INT8, EvaluationData, batches, scores
+from nas.evaluation.subnet import GraphNetwork, Network, subnets
 from nas.problem import Problem
 from nas.supernet_training import stored_weights
+from nas.trials.trainings import KIND, TRAINED
 from profilers.registry import make_device, metrics_of, open_profiler
 from search_spaces.space_file import code_hash
+from search_spaces.training.network_trainer import load_network
 from storage.records import Artifact, Evaluation, Job
 from storage.store import ResultStore
 
@@ -88,13 +90,15 @@ def export_model(
         RuntimeError: the network cannot be quantised.
         OSError: the file cannot be written.
     """
-    data = None
-    if problem.dataset is not None and problem.spec.supernet is not None:
-        data = EvaluationData.of(problem.dataset, problem.spec.supernet.recalibration_samples)
-    trained = data is not None and problem.space.trained_here
-    weights = stored_weights(problem, folder / job.id) if trained else None
     genotype = problem.space.genotype(evaluation.genotype)
-    network = subnets(problem.space, weights, data).network(genotype)
+    alone = problem.spec.train is not None and any(name.endswith(TRAINED) for name in evaluation.metrics)
+    data = _data(problem, alone)
+    if alone:
+        network: Network = _trained_network(store, job, problem, evaluation, data)
+    else:
+        shared = data is not None and problem.space.trained_here
+        weights = stored_weights(problem, folder / job.id) if shared else None
+        network = subnets(problem.space, weights, data).network(genotype)
     model = network.model(_metadata(job, problem, evaluation))
 
     inputs = _random_inputs(problem, genotype) if data is None else data.inputs
@@ -129,6 +133,34 @@ def export_model(
     return Export(artifact, checks)
 
 
+def _data(problem: Problem, alone: bool) -> EvaluationData | None:
+    """What the network was scored on; None where it was not."""
+    section = problem.spec.train if alone else problem.spec.supernet
+    if problem.dataset is None or section is None:
+        return None
+    return EvaluationData.of(problem.dataset, section.recalibration_samples)
+
+
+def _trained_network(
+    store: ResultStore, job: Job, problem: Problem, evaluation: Evaluation, data: EvaluationData | None
+) -> GraphNetwork:
+    """The network with the weights that it learned alone, if they are the ones that were recorded.
+
+    Raises:
+        ValueError: they are gone or were changed.
+    """
+    key = evaluation.architecture_key
+    recorded = [a for a in store.artifacts(job.id, KIND) if a.metadata["architecture_key"] == key]
+    if not recorded or data is None:
+        raise ValueError(f"the weights of the trained network {key} are not recorded")
+    path = Path(recorded[0].path)
+    if not path.is_file() or sha256(path.read_bytes()) != recorded[0].sha256:
+        raise ValueError(f"the weights of the trained network {key} are gone or were changed: {path}")
+    genotype = problem.space.genotype(evaluation.genotype)
+    network = load_network(path, problem.space, genotype)
+    return GraphNetwork(network, genotype, network.recalibrate(genotype, batches(data.calibration)))
+
+
 def _metadata(job: Job, problem: Problem, evaluation: Evaluation) -> dict[str, str]:
     """What the file says about itself: enough to use it and to find its job again."""
     metadata: dict[str, Any] = {
@@ -161,10 +193,15 @@ def _checks(
     checks = [Check("torch against ONNX Runtime", 0.0, float((file(few) - network(few)).abs().max()), OUTPUT_TOLERANCE)]
     found = {} if data is None else scores(file, data)
     return checks + [
-        Check(metric, evaluation.metrics[metric], value, TOLERANCES[metric])
+        Check(name, evaluation.metrics[name], value, TOLERANCES[metric])
         for metric, value in found.items()
-        if metric in evaluation.metrics
+        if (name := _expected(metric, evaluation)) in evaluation.metrics
     ]
+
+
+def _expected(metric: str, evaluation: Evaluation) -> str:
+    """What a score of the exported file is compared with: that of the network trained alone, where it was."""
+    return metric + TRAINED if metric + TRAINED in evaluation.metrics else metric
 
 
 def _integer_checks(
@@ -174,10 +211,11 @@ def _integer_checks(
     agree = (file(few).argmax(-1) == network(few).argmax(-1)).float().mean()
     checks = [Check("share of answers as in fp32", 1.0, float(agree), None)]
     for metric, value in scores(file, data).items():
-        if (name := f"{metric}@{INT8}") in evaluation.metrics:
+        plain = _expected(metric, evaluation)
+        if plain == metric and (name := f"{metric}@{INT8}") in evaluation.metrics:
             checks.append(Check(name, evaluation.metrics[name], value, TOLERANCES[metric]))
-        if metric in evaluation.metrics:
-            checks.append(Check(f"{metric} beside fp32", evaluation.metrics[metric], value, None))
+        if plain in evaluation.metrics:
+            checks.append(Check(f"{plain} beside fp32", evaluation.metrics[plain], value, None))
     return checks
 
 

@@ -22,6 +22,7 @@ from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import SearchSpace
 from search_spaces.space_file import told
 from search_spaces.supernet.supernet import Supernet
+from search_spaces.training.recipe_settings import RecipeSettings
 
 STATIC_METRICS = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 _TRIES = 4096
@@ -121,8 +122,17 @@ def _recipe(spec: JobSpec, dataset: Data | None, allow_code: bool) -> SpaceRecip
 
 def _check_training(problem: Problem) -> None:
     """A batch must not be larger than the training split, and a recipe must have something to train."""
-    dataset, supernet = problem.dataset, problem.spec.supernet
-    if dataset is None or supernet is None:
+    dataset, supernet, train = problem.dataset, problem.spec.supernet, problem.spec.train
+    if dataset is None:
+        return
+    if train is not None:
+        if not problem.space.trained_here:
+            raise ValueError(
+                f"train is given, but the weights of space {problem.space.name!r} come with it and are not trained "
+                f"here; leave it out"
+            )
+        _check_recipe(dataset, train, "train")
+    if supernet is None:
         return
     if not problem.space.trained_here:
         given, usual = supernet.model_dump(), SupernetSpec().model_dump()
@@ -133,18 +143,23 @@ def _check_training(problem: Problem) -> None:
                 f"with it and are not trained here; allowed: recalibration_samples"
             )
         return
-    if supernet.batch_size > len(dataset.train):
-        raise ValueError(
-            f"supernet.batch_size is {supernet.batch_size}, but {dataset.source} has {len(dataset.train)} training "
-            f"samples; allowed: 2 to {len(dataset.train)}"
-        )
+    _check_recipe(dataset, supernet, "supernet")
     if supernet.kernel_transformation:
         Supernet(problem.space, seed=0, settings=supernet)  # refuses where there is nothing to transform
+
+
+def _check_recipe(dataset: Data, recipe: RecipeSettings, section: str) -> None:
+    """A recipe must fit the data."""
+    if recipe.batch_size > len(dataset.train):
+        raise ValueError(
+            f"{section}.batch_size is {recipe.batch_size}, but {dataset.source} has {len(dataset.train)} training "
+            f"samples; allowed: 2 to {len(dataset.train)}"
+        )
     for option in ("shift", "flip", "augmentation"):
-        if dataset.input_type != "float32" and getattr(supernet, option):
-            raise ValueError(f"supernet.{option} changes images, but {dataset.source} is text; leave it out")
-    if supernet.augmentation is not None:
-        supernet.augmentation.check(dataset.input_shape[0])
+        if dataset.input_type != "float32" and getattr(recipe, option):
+            raise ValueError(f"{section}.{option} changes images, but {dataset.source} is text; leave it out")
+    if recipe.augmentation is not None:
+        recipe.augmentation.check(dataset.input_shape[0])
 
 
 def _check_inputs(problem: Problem) -> None:

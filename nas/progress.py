@@ -22,6 +22,9 @@ class Progress(Protocol):
     def measuring(self, done: int, finalists: int) -> None:
         """`done` of the finalists known so far are measured anew."""
 
+    def trials(self, epochs: int, asked: int, note: str) -> None:
+        """`epochs` of all that were `asked` for are done, or not wanted any more, in trainings of single networks."""
+
     def say(self, message: str) -> None:
         """Something that a user should know."""
 
@@ -42,6 +45,9 @@ class Silent:
         """Nothing."""
 
     def measuring(self, done: int, finalists: int) -> None:
+        """Nothing."""
+
+    def trials(self, epochs: int, asked: int, note: str) -> None:
         """Nothing."""
 
     def say(self, message: str) -> None:

@@ -28,7 +28,7 @@ class Results:
         losses: (n, m), to be minimised.
         violations: (n,), 0 where all bounds hold.
         front: (k,) indices of the feasible evaluations that no other dominates, by the first objective; of a job
-            whose finalists were measured anew, only these are considered.
+            whose finalists were measured anew, only these are considered. One that was cut short is never among them.
         replications: architecture key -> metric -> how that was measured anew.
     """
 
@@ -70,12 +70,26 @@ class Results:
         values = np.array(rows, np.float64).reshape(len(evaluations), len(objectives))
         metrics = {objective.metric: values[:, i] for i, objective in enumerate(objectives)}
         lost, broken = losses(objectives, metrics), violations(objectives, metrics)
-        if anew and proven:
-            allowed = np.array([index for index, each in enumerate(evaluations) if each.architecture_key in anew])
-            best = allowed[front(lost[allowed], broken[allowed])]
-        else:
-            best = front(lost, broken)
+        whole = [each.stopped is None for each in evaluations]
+        known = [not (anew and proven) or each.architecture_key in anew for each in evaluations]
+        allowed = np.flatnonzero(np.array(whole, np.bool_) & np.array(known, np.bool_))
+        best = allowed[front(lost[allowed], broken[allowed])]
         return cls(objectives, evaluations, values, lost, broken, best, anew)
+
+    @property
+    def final(self) -> "Results":
+        """What there is to choose from: the networks that were trained alone, where there are any, else everything.
+
+        The objectives are then about what the trained networks do, such as `accuracy@trained`.
+        """
+        asked = [o.metric for o in self.objectives if any(f"{o.metric}@trained" in e.metrics for e in self.evaluations)]
+        if not asked:
+            return self
+        trained = [e for e in self.evaluations if all(f"{metric}@trained" in e.metrics for metric in asked)]
+        renamed = {metric: {"metric": f"{metric}@trained"} for metric in asked}
+        objectives = [o.model_copy(update=renamed.get(o.metric)) for o in self.objectives]
+        anew = [row for found in self.replications.values() for row in found.values()]
+        return Results.of(objectives, trained, anew, proven=False)
 
     @property
     def unstable(self) -> list[Evaluation]:
@@ -95,7 +109,8 @@ class Results:
     @property
     def knee(self) -> int | None:
         """Index of the balanced choice on the front; None when the front is empty."""
-        return knee(self.losses, self.violations)
+        nearest_to_ideal = knee(self.losses[self.front])
+        return None if nearest_to_ideal is None else int(self.front[nearest_to_ideal])
 
     @property
     def hypervolume(self) -> float:
@@ -122,16 +137,19 @@ class Results:
     def pick(self, how: str) -> Evaluation:
         """The evaluation that `how` names: `knee`, `best:METRIC`, or the beginning of an architecture's key.
 
+        Knee and best are those of `final`.
+
         Raises:
             NothingFound: no evaluation meets the bounds; the message names the nearest.
             ValueError: `how` is none of these, names an unknown metric or key, or a key that is ambiguous.
         """
         if how == "knee" or how.startswith("best:"):
-            if not self.front.size:
-                raise NothingFound(self.why_no_front())
-            index = self.knee if how == "knee" else self._best(how.removeprefix("best:"))
+            final = self.final
+            if not final.front.size:
+                raise NothingFound(final.why_no_front())
+            index = final.knee if how == "knee" else final._best(how.removeprefix("best:"))
             assert index is not None
-            return self.evaluations[index]
+            return final.evaluations[index]
         found = [e for e in self.evaluations if len(how) >= 4 and e.architecture_key.startswith(how.lower())]
         if len(found) != 1:
             raise ValueError(
@@ -140,10 +158,13 @@ class Results:
             )
         if found[0].error:
             raise NothingFound(f"the evaluation of {found[0].architecture_key} failed: {found[0].error}")
+        if found[0].stopped:
+            raise NothingFound(f"the training of {found[0].architecture_key} was cut short: {found[0].stopped}")
         return found[0]
 
     def _best(self, metric: str) -> int:
         names = [objective.metric for objective in self.objectives]
+        metric = f"{metric}@trained" if metric not in names and f"{metric}@trained" in names else metric
         if metric not in names:
             raise ValueError(f"pick 'best:{metric}': {metric!r} is not an objective; known: {', '.join(names)}")
         return int(self.front[self.losses[self.front, names.index(metric)].argmin()])

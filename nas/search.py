@@ -161,8 +161,8 @@ class Search:
         values = {o.metric: np.array([known.get(o.metric, np.nan)]) for o in self.objectives}
         lost = losses(self.objectives, values)
         joins = feasible(lost, violations(self.objectives, values))[0]
-        front = lost[0].tolist() if joins else None
-        return Outcome(answer.key, metrics, answer.error, answer.seconds, losses=front)
+        front = lost[0].tolist() if joins and answer.stopped is None else None
+        return Outcome(answer.key, metrics, answer.error, answer.seconds, answer.stopped, front)
 
     def _tell(self, batch: _Batch) -> None:
         """Tell a whole batch, in the order of proposing; a failed evaluation is NaN."""

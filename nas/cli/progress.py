@@ -63,6 +63,10 @@ class ProgressBars:
         """Move the bar of the finalists; there may be more of them than one knew."""
         self._move("finalists", done, finalists, "")
 
+    def trials(self, epochs: int, asked: int, note: str) -> None:
+        """Move the bar of trainings of single networks, whose end moves away as more are asked for."""
+        self._move("trials", epochs, asked, note)
+
     def say(self, message: str) -> None:
         """Print a line above the bars."""
         messages.print(message)

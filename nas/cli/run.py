@@ -1,9 +1,9 @@
-"""`nas run` and `nas resume`."""
+"""`nas run`, `nas resume` and `nas train`."""
 
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -11,7 +11,8 @@ from nas.cli.failure import bad_input, stop
 from nas.cli.options import AllowCode, Default, JobFile, JobId, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_table
 from nas.cli.progress import ProgressBars
-from nas.cli.tables import front_rows
+from nas.cli.tables import front_rows, training_summary
+from nas.jobspec.document import DocumentError, parse_text
 from nas.jobspec.load import load_job, parse_job
 from nas.lease_owner import claim
 from storage.records import Job, JobStatus
@@ -48,6 +49,44 @@ def resume(job: JobId, store: StoreUrl = Default, allow_code: AllowCode = False)
         _drive(opened, store, found, problem)
 
 
+def train(
+    job: JobId,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Of the `train` section, such as epochs=20 networks=knee."),
+    ] = None,
+    store: StoreUrl = Default,
+    allow_code: AllowCode = False,
+) -> None:
+    """Train networks of an ended job, each alone; what was trained with the same recipe is not trained again."""
+    with open_store(store) as opened:
+        with bad_input():
+            found = find_job(opened, job)
+            section = {**(found.spec.get("train") or {}), **_settings(settings or [])}
+            asked = {**found.spec, "train": section}
+            spec = parse_job(asked, source=f"job {found.id} with these settings", allow_code=allow_code)
+            if spec.trains_in_search:
+                raise ValueError(f"job {found.id} has trained every candidate; there is nothing left to train")
+        problem = _prepare(spec, allow_code)
+        with bad_input():
+            opened.extend(found.id, spec.model_dump(mode="json"))
+        _drive(opened, store, opened.job(found.id), problem)
+
+
+def _settings(given: list[str]) -> dict[str, Any]:
+    """KEY=VALUE as plain values, each value read as in a job file."""
+    found: dict[str, Any] = {}
+    for setting in given:
+        key, equals, text = setting.partition("=")
+        if not equals or not key or key in found:
+            raise ValueError(f"{setting!r} is not KEY=VALUE with a KEY that comes once")
+        try:
+            found[key] = parse_text(text)
+        except DocumentError as error:
+            raise ValueError(f"{setting!r}: {error}") from None
+    return found
+
+
 def _prepare(spec: Any, allow_code: bool) -> Any:
     """Everything that can be wrong with a job is found here, before any work starts."""
     from nas.problem import prepare  # torch takes seconds to import; a wrong job file is told without it
@@ -75,10 +114,15 @@ def _drive(store: ResultStore, url: str, job: Job, problem: Any) -> None:
         raise stop(f"job {job.id} is not ours any more: {error}", 1) from error
     except KeyboardInterrupt as error:
         raise stop(f"job {job.id} was interrupted; go on with `nas resume {job.id}`", 1) from error
-    if results.front.size:
-        print_table(front_rows(results), title=f"front of {job.id}: {results.front.size} of {len(results.evaluations)}")
+    final = results.final
+    if final.front.size:
+        what = "trained networks" if final is not results else "evaluations"
+        title = f"front of {job.id}: {final.front.size} of {len(final.evaluations)} {what}"
+        print_table(front_rows(final), title=title)
     else:
-        messages.print(results.why_no_front())
+        messages.print(final.why_no_front())
+    for line in training_summary(store.trainings(job.id)):
+        messages.print(line)
     messages.print(
         f"hypervolume {results.hypervolume:.4f} of the box between this job's best and worst values, "
         f"{len(results.failed)} of {len(results.evaluations)} evaluations failed"
@@ -99,3 +143,4 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(run)
     app.command()(resume)
+    app.command()(train)

@@ -9,7 +9,7 @@ import typer
 from nas.cli.failure import bad_input, stop
 from nas.cli.options import AsJson, Default, JobId, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_csv, print_json, print_table
-from nas.cli.tables import front_rows
+from nas.cli.tables import front_rows, training_rows, training_summary
 from nas.objectives import Objective
 from nas.results import Results
 from storage.records import Job, JobStatus, Round
@@ -42,8 +42,11 @@ def show(
     with open_store(store) as opened:
         found, results = _load(opened, job)
         artifacts, rounds = opened.artifacts(found.id), opened.rounds(found.id)
+        trainings = opened.trainings(found.id)
     if plot is not None:
         _draw_rounds(found, rounds, plot)
+    metrics = {evaluation.architecture_key: evaluation.metrics for evaluation in results.evaluations}
+    trained = training_rows(trainings, metrics)
     row = {
         **_job_row(found),
         "error": found.error,
@@ -60,11 +63,18 @@ def show(
         errors = [evaluation.error for evaluation in results.evaluations]
         rows = [{**entry, "error": error} for entry, error in zip(everything, errors, strict=True)]
         done = [{"round": each.number, "genotype": dict(each.genotype), **each.metrics} for each in rounds]
-        print_json({**row, "spec": found.spec, "evaluations": rows, "rounds": done})
+        curves = [
+            {**entry, "epochs": t.epochs, "curve": dict(t.curve)} for entry, t in zip(trained, trainings, strict=True)
+        ]
+        print_json({**row, "spec": found.spec, "evaluations": rows, "rounds": done, "trainings": curves})
         return
     for name, value in row.items():
         if name != "artifacts" and value is not None:
             print(f"{name:12} {value}")
+    if trained:
+        print_table([{**entry, "key": entry["key"][:12], "cause": entry["cause"] or ""} for entry in trained])
+        for line in training_summary(trainings):
+            messages.print(line)
     print_table([{"artifact": a.kind, "path": a.path} for a in artifacts], empty="no artifacts yet")
     for number, evaluation in enumerate(results.failed[:3]):
         messages.print(f"failure {number + 1}: {evaluation.architecture_key[:12]} {evaluation.error}")
@@ -81,7 +91,8 @@ def pareto(
     if as_json and as_csv:
         raise stop("--json and --csv were both given; choose one", 2)
     with open_store(store) as opened:
-        found, results = _load(opened, job)
+        found, everything = _load(opened, job)
+    results = everything.final
     if as_json:
         print_json(results.rows(results.front))
     elif as_csv:

@@ -38,6 +38,7 @@ class Evaluated:
     measurements: dict[str, Measurement] = field(default_factory=dict)  # device name -> what it measured
     error: str | None = None
     seconds: float = 0.0
+    stopped: str | None = None  # why it was cut short, with the metrics of that point
 
 
 class Evaluator(Protocol):
@@ -99,7 +100,8 @@ class RayEvaluator:
         subnet = ray.remote(SubnetActor)
         self._subnets = Stage(
             "evaluation",
-            lambda: subnet.options(num_cpus=1).remote(space, *shared),
+            # Those that only make models are idle while trials, which need the processors, run.
+            lambda: subnet.options(num_cpus=1 if scored else 0).remote(space, *shared),
             workers,
             method="evaluate",
             returns=3,

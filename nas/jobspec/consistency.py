@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.jobspec.errors import Problem
+from nas.jobspec.training import trains_in_search, wants_shared_weights
 from nas.jobspec.wording import shown, suggestion
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT
@@ -66,6 +67,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     problems += _data(job)
     if not unknown:
         problems += _supernet(job)
+        problems += _training(job)
     return problems + _gradient(job)
 
 
@@ -139,10 +141,40 @@ def _data(job: Mapping[str, Any]) -> list[Problem]:
 
 
 def _supernet(job: Mapping[str, Any]) -> list[Problem]:
-    if job.get("supernet") is None or not asked_metrics(job) or asks_learned(job):
+    if job.get("supernet") is None or not asked_metrics(job):
         return []
-    message = f"given, but it is only trained for the objectives {' and '.join(LEARNED)}, and this job has neither"
-    return [Problem(("supernet",), message)]
+    if not asks_learned(job):
+        return [_idle("supernet", "it is only trained for the objectives")]
+    if not wants_shared_weights(job):
+        message = "given, but nothing uses it: accuracy.from is 'train' and train.init is not 'supernet'"
+        return [Problem(("supernet",), message)]
+    return []
+
+
+def _training(job: Mapping[str, Any]) -> list[Problem]:
+    if not asked_metrics(job):
+        return []
+    asked = set(asked_metrics(job))
+    if job.get("train") is not None and asked.isdisjoint(LEARNED):
+        return [_idle("train", "networks are only trained for the objectives")]
+    if not trains_in_search(job):
+        return []
+    if asked.isdisjoint(LEARNED):
+        return [_idle("accuracy", "it is only asked for by the objectives")]
+    if not asked.isdisjoint(QUANTISED):
+        metric = next(metric for metric in QUANTISED if metric in asked)
+        message = f"'train' gives no {metric}, which is an objective; allowed with it: 'supernet'"
+        return [Problem(("accuracy", "from"), message)]
+    train = job.get("train")
+    networks = train.get("networks") if isinstance(train, Mapping) else None
+    if networks is not None:
+        message = f"{shown(networks)} is given, but accuracy.from is 'train', so every candidate is trained"
+        return [Problem(("train", "networks"), message)]
+    return []
+
+
+def _idle(section: str, why: str) -> Problem:
+    return Problem((section,), f"given, but {why} {' and '.join(LEARNED)}, and this job has neither")
 
 
 def _gradient(job: Mapping[str, Any]) -> list[Problem]:

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from nas.jobspec.consistency import LEARNED, QUANTISED, asks_learned, inconsistencies, is_share
 from nas.jobspec.errors import Problem
+from nas.jobspec.training import AccuracySpec, TrainSpec, trains_in_search, wants_shared_weights
 from nas.objectives import Objective
 from profilers.series import SeriesRule
 from profilers.timing import TimingRule
@@ -195,7 +196,9 @@ class JobSpec(Section):
         seed: of everything that is drawn in the job.
         space: what can be built.
         data: what accuracy and loss are measured on; None for a job that asks for neither.
-        supernet: how the shared weights are trained; None exactly when neither accuracy nor loss is an objective.
+        accuracy: where accuracy and loss come from.
+        supernet: how the shared weights are trained; None exactly when no objective needs them.
+        train: how networks are trained alone: those that the search chose, or all; None for none.
         objectives: distinct metrics with direction and bound.
         devices: name -> settings as `profilers.registry.make_device` takes them.
         strategy: who proposes.
@@ -208,7 +211,9 @@ class JobSpec(Section):
     seed: int = Field(default=0, ge=0, lt=2**63)
     space: SpaceSpec
     data: DataSpec | None = None
+    accuracy: AccuracySpec = AccuracySpec()
     supernet: SupernetSpec | None = None
+    train: TrainSpec | None = None
     objectives: tuple[ObjectiveSpec, ...] = Field(min_length=1, max_length=16, strict=False)
     devices: dict[str, dict[str, Any]] = Field(default=DEFAULT_DEVICES, min_length=1, max_length=256)
     strategy: StrategySpec
@@ -231,6 +236,11 @@ class JobSpec(Section):
         """Whether accuracy or loss is an objective, of networks quantised to 8-bit integers."""
         return any(objective.metric in QUANTISED for objective in self.objectives)
 
+    @property
+    def trains_in_search(self) -> bool:
+        """Whether every candidate is trained alone."""
+        return self.wants_learned and self.accuracy.source == "train"
+
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, given: Any) -> Any:
@@ -245,12 +255,14 @@ class JobSpec(Section):
 
 
 def with_defaults(job: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain job with the sections filled in that it needs and leaves out: devices, and the supernet."""
+    """The plain job with the sections filled in that it needs and leaves out: devices, supernet and training."""
     filled = dict(job)
     if filled.get("devices") is None:
         filled["devices"] = DEFAULT_DEVICES
-    if filled.get("supernet") is None and asks_learned(job):
+    if filled.get("supernet") is None and asks_learned(job) and wants_shared_weights(job):
         filled["supernet"] = {}
+    if filled.get("train") is None and asks_learned(job) and trains_in_search(job):
+        filled["train"] = {}
     return filled
 
 

@@ -71,7 +71,7 @@ def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
     for part in location:
         if isinstance(part, str) and part in found.model_fields:
             found = _model_of(found.model_fields[part].annotation) or found
-    return list(found.model_fields)
+    return [field.alias or name for name, field in found.model_fields.items()]
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

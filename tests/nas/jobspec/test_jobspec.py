@@ -116,8 +116,45 @@ def test_a_job_without_accuracy_needs_no_data() -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (
         {"sede": 3},
-        "sede: unknown key; allowed: name, seed, space, data, supernet, objectives, devices, strategy, budget, "
-        "execution, measuring; did you mean 'seed'?",
+        "sede: unknown key; allowed: name, seed, space, data, accuracy, supernet, train, objectives, devices, "
+        "strategy, budget, execution, measuring; did you mean 'seed'?",
+    ),
+    "source of accuracy": (
+        {"accuracy": {"from": "trian"}},
+        "accuracy.from: 'trian' is not allowed; allowed: 'supernet' or 'train'; did you mean 'train'?",
+    ),
+    "misspelt source": (
+        {"accuracy": {"form": "train"}},
+        "accuracy.form: unknown key; allowed: from; did you mean 'from'?",
+    ),
+    "networks": (
+        {"train": {"networks": 0}},
+        "train.networks: must be 'front', 'knee' or a number of networks, at least 1 (got 0)",
+    ),
+    "networks of a search that trains": (
+        {"accuracy": {"from": "train"}, "train": {"networks": "knee"}},
+        "train.networks: 'knee' is given, but accuracy.from is 'train', so every candidate is trained",
+    ),
+    "warm-up": ({"train": {"epochs": 2}}, "train: warmup_epochs must be less than epochs (2), got 2.0"),
+    "reduction": (
+        {"train": {"halving": {"reduction": 1.0}}},
+        "train.halving.reduction: must be above 1.0 (got 1.0)",
+    ),
+    "supernet for nothing": (
+        {"accuracy": {"from": "train"}, "supernet": {}},
+        "supernet: given, but nothing uses it: accuracy.from is 'train' and train.init is not 'supernet'",
+    ),
+    "training for nothing": (
+        {"train": {}, "objectives": ["macs"]},
+        "train: given, but networks are only trained for the objectives accuracy and loss, and this job has neither",
+    ),
+    "source for nothing": (
+        {"accuracy": {"from": "train"}, "objectives": ["macs"]},
+        "accuracy: given, but it is only asked for by the objectives accuracy and loss, and this job has neither",
+    ),
+    "trained in int8": (
+        {"accuracy": {"from": "train"}, "objectives": ["accuracy", "accuracy@int8"]},
+        "accuracy.from: 'train' gives no accuracy@int8, which is an objective; allowed with it: 'supernet'",
     ),
     "unknown key below": (
         {"budget.evaluation": 5},
@@ -204,7 +241,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "strategy range": ({"strategy.population": 1}, "strategy.population: must be at least 2 (got 1)"),
     "device kind": (
         {"devices": {"cpu": {"kind": "hst"}}},
-        "devices.cpu: kind must be one of host, remote, roofline, systolic (got 'hst')",
+        "devices.cpu: kind must be one of host, remote, browser, roofline, systolic (got 'hst')",
     ),
     "dataflow": (
         {"devices": {"cpu": {}, "npu": NPU | {"dataflow": "row_stationary"}}},
@@ -410,6 +447,8 @@ def test_schema_is_a_schema_and_knows_the_good_from_the_bad() -> None:
     beyond_form |= {"data of two sources", "data that are not there", "idle supernet", "device name"}
     beyond_form |= {"runs", "dataflow", "no rows", "small buffer", "energy of a CPU", "utilisation in percent"}
     beyond_form |= {"pattern", "decisions that are never elastic", "epochs of phases", "warm-up of a phase"}
+    beyond_form |= {"networks", "networks of a search that trains", "warm-up", "supernet for nothing"}
+    beyond_form |= {"training for nothing", "source for nothing", "trained in int8"}
     for case, (changes, _) in BAD.items():
         assert validator.is_valid(changed(changes)) == (case in beyond_form - {"device named twice"}), case
 
