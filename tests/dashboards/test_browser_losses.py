@@ -10,7 +10,6 @@ from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from profilers.cancellation import Cancellation
 from profilers.errors import ProfilingFailed
-from profilers.limits import Limits
 from profilers.measurement import Measurement
 from profilers.remote_profiler import RemoteProfiler
 from profilers.timing import TimingRule
@@ -18,7 +17,7 @@ from tests.browsers import Service, end, join, start_service
 from tests.profilers import onnx_models
 from tests.profilers.agents import token_file
 
-LONG = TimingRule(min_runs=1500, max_runs=1500)
+LONG = TimingRule(min_runs=1000, max_runs=1000)
 """Some seconds of a small network: time enough to lose it."""
 
 MODEL = onnx_models.conv_net(layers=2, size=16)
@@ -132,18 +131,5 @@ def test_service_is_started_anew(tmp_path: Path, context: BrowserContext, pool: 
         address = service.page.split("/")[2]
         service = start_service(token, "--code", "SAME-CODE", page=address, serve=service.address)
         complete(future, page)
-    finally:
-        end(service)
-
-
-def test_limits_are_the_services(tmp_path: Path, context: BrowserContext) -> None:
-    """Of the limits of the job and of the service, the smaller ones hold."""
-    service = start_service(token_file(tmp_path), "--max-wall-s", "1")
-    try:
-        join(context, service, "short")
-        with RemoteProfiler(LONG, Limits(wall_s=60)) as profiler:
-            with pytest.raises(ProfilingFailed, match="did not end within 1 s") as failed:
-                profiler.profile(onnx_models.endless_loop(), service.device("short"))
-            assert failed.value.reason == "wall_clock"
     finally:
         end(service)

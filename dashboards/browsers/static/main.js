@@ -7,7 +7,7 @@ import { Service, ServiceError } from './service.js';
 const RUNTIME = document.baseURI.replace(/[^/]*$/, '') + 'runtime/';
 const RETRY_MS = 1000;
 const MAX_STARTS = 5; // of the runtime that fail before the model hears of it
-const SHOWN = 20; // measurements in the table
+const SHOWN = 20; // models in the list
 const JOINED_ELSEWHERE = 'This device goes on in another tab or window; this one has stopped.';
 
 const element = (id) => document.getElementById(id);
@@ -178,26 +178,23 @@ function count(id) {
 }
 
 function show(answer) {
-  const row = document.createElement('tr');
-  const cell = (text) => (row.insertCell().textContent = text);
-  cell(new Date().toLocaleTimeString());
+  const line = document.createElement('li');
+  const time = new Date().toLocaleTimeString();
   if (answer.event === 'measured') {
     const ordered = Float64Array.from(answer.samples_ms).sort();
-    const at = (share) => `${ordered[Math.min(ordered.length - 1, Math.floor(share * ordered.length))].toPrecision(3)} ms`;
-    cell(at(0.5));
-    cell(at(0.9));
-    cell(String(ordered.length));
-    cell(answer.runs_per_sample > 1 ? `means of ${answer.runs_per_sample}` : 'single runs');
+    const at = (share) => `${ordered[Math.floor(share * (ordered.length - 1))].toPrecision(3)} ms`;
+    const median = document.createElement('strong');
+    median.textContent = at(0.5);
+    const how = answer.runs_per_sample > 1 ? `each the mean of ${answer.runs_per_sample} runs` : 'each one run';
+    line.append(median, ` p90 ${at(0.9)}, ${ordered.length} samples, ${how}, ${time}`);
   } else {
-    const told = row.insertCell();
-    told.colSpan = 4;
-    told.className = 'problem';
-    told.textContent = answer.message;
+    line.className = 'problem';
+    line.textContent = `${answer.message} (${time})`;
   }
   const latest = element('latest');
-  if (latest.querySelector('[colspan="5"]')) latest.replaceChildren();
-  latest.prepend(row);
-  while (latest.rows.length > SHOWN) latest.deleteRow(-1);
+  latest.querySelector('.quiet')?.remove();
+  latest.prepend(line);
+  while (latest.children.length > SHOWN) latest.lastChild.remove();
 }
 
 function showForm(text) {

@@ -2,6 +2,7 @@
 // Beside it, what only browsers need: a clock that is too coarse for one run times several together.
 
 const SHARE_OF_A_TICK = 100; // a sample lasts as many ticks of the clock, so that it is known to a percent
+const ENOUGH_LOOKS = 3;
 const LOOKS = 5; // the fastest of so many tells how long something takes
 
 // The smallest step of the clock that is seen, in milliseconds.
@@ -23,12 +24,12 @@ export async function calibrate(run, resolutionMs, clock) {
   let taken = 1;
   for (let together = 1; ; ) {
     let spent = Infinity;
-    for (let look = 0; look < LOOKS && spent > 0; look++) {
+    for (let look = 0; look < LOOKS; look++) {
       const start = clock();
       for (let i = 0; i < together; i++) await run();
       spent = Math.min(spent, clock() - start);
       taken += together;
-      if (spent >= LOOKS * needed) break; // no noise makes a run so much slower
+      if (look + 1 >= ENOUGH_LOOKS && spent >= LOOKS * needed) break; // it is slow, and not disturbed each time
     }
     if (spent >= needed) return { together, taken };
     together = Math.ceil(together * Math.min(10, Math.max(1.5, (1.2 * needed) / Math.max(spent, resolutionMs))));
