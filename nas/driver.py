@@ -9,7 +9,7 @@ from nas.cluster import device_resource, local_cluster, ray
 from nas.device_costs import measured_costs
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
 from nas.evaluation.scores import EvaluationData
-from nas.evaluation.timing_actor import describe_device
+from nas.evaluation.timing_actor import describe_devices
 from nas.finalists import Finalists
 from nas.gradient_rounds import StoredRounds
 from nas.gradient_search import gradient_plan
@@ -26,6 +26,7 @@ from nas.trials.finalists import train_finalists
 from nas.trials.trainings import Trainings
 from profilers.registry import is_computed, metrics_of
 from search_spaces.gradient.plan import GradientPlan
+from search_spaces.joint_space import JointSpace
 from search_spaces.supernet.weights import SupernetWeights
 from storage.errors import LeaseLost
 from storage.records import Device, JobStatus, Lease, TrainingStatus
@@ -56,6 +57,7 @@ class Driver:
         self._folder = folder / lease.job_id
         self._progress = progress
         self._precisions: dict[str, str] = {}  # of each device, as it says itself
+        self._devices: dict[str, Device] = {}
 
     @property
     def _spec(self) -> JobSpec:
@@ -178,18 +180,19 @@ class Driver:
             Search(
                 store=self._store,
                 lease=self._lease,
-                space=problem.space,
+                space=problem.searched,
                 strategy=strategy,
                 objectives=spec.objectives,
                 evaluator=evaluator,
                 pace=Pace(spec.budget.evaluations, spec.execution.batch, in_flight),
                 fingerprints=fingerprints,
+                devices=self._devices,
                 on_result=lambda count: self._progress.searching(count, spec.budget.evaluations),
             ).run()
             Finalists(
                 store=self._store,
                 lease=self._lease,
-                space=problem.space,
+                space=problem.searched,
                 objectives=spec.objectives,
                 evaluator=measuring,
                 metrics=[
@@ -218,6 +221,7 @@ class Driver:
             data=data,
             devices=devices,
             precisions=self._precisions,
+            joint=problem.searched if isinstance(problem.searched, JointSpace) else None,
             workers=spec.execution.workers,
             timing=spec.measuring.timing,
             watch=spec.measuring.watch,
@@ -254,20 +258,23 @@ class Driver:
         return Trainings(self._store, self._lease, self._problem, weights, self._folder, device, self._progress)
 
     def _fingerprints(self, devices: Mapping[str, dict[str, Any]]) -> dict[str, str]:
-        """Fingerprint of each metric's device, as seen from where the device is.
+        """Fingerprint of each metric's device, as seen from where the device is; none where its settings are searched.
 
         Raises:
             JobFailed: a device does not answer.
         """
-        describe = ray.remote(describe_device)
+        describe = ray.remote(describe_devices)
         fingerprints: dict[str, str] = {}
         for name, section in devices.items():
             task = describe.options(num_cpus=0, resources={device_resource(name): 1})
             try:
-                fingerprint, description = ray.get(task.remote({"name": name, **section}))
+                described = ray.get(task.remote({"name": name, **section}))
             except ray.exceptions.RayTaskError as error:
                 raise JobFailed(str(error.cause)) from error
-            self._store.add_device(Device(fingerprint, name, dict(description)))
-            self._precisions[name] = str(description.get("precision", "fp32"))
-            fingerprints |= {f"{metric}@{name}": fingerprint for metric in metrics_of(section)}
+            self._devices |= {mark: Device(mark, name, dict(description)) for mark, description in described}
+            if len(described) == 1:  # under several settings nobody knows beforehand which is measured
+                ((fingerprint, description),) = described
+                self._store.add_device(self._devices[fingerprint])
+                self._precisions[name] = str(description.get("precision", "fp32"))
+                fingerprints |= {f"{metric}@{name}": fingerprint for metric in metrics_of(section)}
         return fingerprints

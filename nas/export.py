@@ -18,6 +18,7 @@ from nas.evaluation.subnet import GraphNetwork, Network, subnets
 from nas.problem import Problem
 from nas.supernet_training import stored_weights
 from nas.trials.trainings import KIND, TRAINED
+from profilers.device_choices import choices_of
 from profilers.registry import make_device, metrics_of, open_profiler
 from search_spaces.space_file import code_hash
 from search_spaces.training.network_trainer import load_network
@@ -90,7 +91,7 @@ def export_model(
         RuntimeError: the network cannot be quantised.
         OSError: the file cannot be written.
     """
-    genotype = problem.space.genotype(evaluation.genotype)
+    genotype = problem.network(evaluation.genotype)
     alone = problem.spec.train is not None and any(name.endswith(TRAINED) for name in evaluation.metrics)
     data = _data(problem, alone)
     if alone:
@@ -156,7 +157,7 @@ def _trained_network(
     path = Path(recorded[0].path)
     if not path.is_file() or sha256(path.read_bytes()) != recorded[0].sha256:
         raise ValueError(f"the weights of the trained network {key} are gone or were changed: {path}")
-    genotype = problem.space.genotype(evaluation.genotype)
+    genotype = problem.network(evaluation.genotype)
     network = load_network(path, problem.space, genotype)
     return GraphNetwork(network, genotype, network.recalibrate(genotype, batches(data.calibration)))
 
@@ -226,7 +227,8 @@ def _latencies(problem: Problem, evaluation: Evaluation, model: bytes, precision
         asked = [metric for metric in metrics_of(section) if f"{metric}@{name}" in evaluation.metrics]
         if not asked:
             continue
-        device = make_device({"name": name, **section})
+        decided = {key: evaluation.genotype[f"{name}.{key}"] for key in choices_of(section)}
+        device = make_device({"name": name, **section, **decided})
         if device.description.get("precision", "fp32") != precision:
             continue
         with open_profiler(device) as profiler:

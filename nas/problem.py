@@ -1,6 +1,7 @@
 """A job made concrete: its space, its data and its strategy, checked against each other before any work starts."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,8 +17,11 @@ from nas.objectives import Objective
 from nas.strategies.base import StaticViolation, Strategy
 from nas.strategies.gradient import GradientOptions, Rounds
 from nas.strategies.registry import create, strategy
+from profilers.device_choices import choices_of
+from search_spaces.decision import Decision
 from search_spaces.genotypes import Population
 from search_spaces.gradient.cost_table import CostTable
+from search_spaces.joint_space import JointSpace
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import SearchSpace
 from search_spaces.space_file import told
@@ -39,6 +43,7 @@ class Problem:
         recipe: how the space is made elsewhere.
         space: what can be built, with the class count and channels of the data, or its vocabulary and length.
         dataset: what accuracy and loss are measured on; None when they are not asked for.
+        searched: what the strategy searches: the space, or that together with settings of devices.
         gradient_options: of a strategy that trains a relaxed network; None for others.
         known_costs: what such a strategy pays for, where that is known before anything is measured.
     """
@@ -47,6 +52,7 @@ class Problem:
     recipe: SpaceRecipe
     space: SearchSpace
     dataset: Data | None
+    searched: SearchSpace
     gradient_options: GradientOptions | None = None
     known_costs: CostTable | None = None
 
@@ -61,17 +67,21 @@ class Problem:
         bounds = [each for each in (self.static_violation if self.static_bounds else None, budget) if each is not None]
         return create(
             strategy(chosen.name).options_type(**{"name": chosen.name, **chosen.settings}),
-            self.space,
+            self.searched,
             len(self.spec.objectives),
             self.spec.seed,
             static_violation=(lambda rows: np.sum([bound(rows) for bound in bounds], axis=0)) if bounds else None,
-            seeds=np.stack([self.space.smallest(), self.space.largest()]),
+            seeds=np.stack([self.searched.smallest(), self.searched.largest()]),
             rounds=rounds,
         )
 
+    def network(self, choices: Mapping[str, Any]) -> NDArray[np.int16]:
+        """The genotype (d,) of a network from choices that may be about devices as well."""
+        return self.space.genotype({name: option for name, option in choices.items() if name in self.space.names})
+
     def static_violation(self, population: Population) -> NDArray[np.float64]:
         """By how much each genotype breaks the bounds that need no evaluation, (n,), 0 where they hold."""
-        costs = self.space.costs(population, [objective.metric for objective in self.static_bounds])
+        costs = self.searched.costs(population, [objective.metric for objective in self.static_bounds])
         broken = np.zeros(len(population))
         for objective in self.static_bounds:
             broken += objective.violations(costs[objective.metric])
@@ -96,13 +106,33 @@ def prepare(spec: JobSpec, *, allow_code: bool = False) -> Problem:
     dataset = None if spec.data is None or not spec.wants_learned else load_dataset(**spec.data.model_dump())
     recipe = _recipe(spec, dataset, allow_code)
     space, options = recipe.make(), gradient_options(spec)
-    problem = Problem(spec, recipe, space, dataset, options, None if options is None else known_costs(options, space))
+    settings = device_decisions(spec.devices)
+    if settings and options is not None:
+        raise ValueError(
+            f"strategy {spec.strategy.name!r} searches networks alone, and not settings of devices such as "
+            f"{settings[0].name}; give one value of each, or another strategy"
+        )
+    asked = {objective.metric.rpartition("@")[2] for objective in spec.objectives}
+    if idle := [each.name for each in settings if each.name.rpartition(".")[0] not in asked]:
+        raise ValueError(f"{idle[0]} is searched, but no objective is a metric of its device; give it one value")
+    searched = JointSpace(space, settings) if settings else space
+    costs = None if options is None else known_costs(options, space)
+    problem = Problem(spec, recipe, space, dataset, searched, options, costs)
     _check_networks(problem)
     _check_inputs(problem)
     _check_training(problem)
     _check_bounds(problem)
     _check_gradient(problem)
     return problem
+
+
+def device_decisions(devices: Mapping[str, Mapping[str, Any]]) -> list[Decision]:
+    """The settings of a job's devices that are searched, named `DEVICE.SETTING`."""
+    return [
+        Decision(f"{name}.{key}", tuple(options))
+        for name, section in devices.items()
+        for key, options in choices_of(section).items()
+    ]
 
 
 def _recipe(spec: JobSpec, dataset: Data | None, allow_code: bool) -> SpaceRecipe:
@@ -213,7 +243,7 @@ def _check_bounds(problem: Problem) -> None:
     bounds = problem.static_bounds
     if not bounds:
         return
-    space = problem.space
+    space = problem.searched
     rng = np.random.default_rng([problem.spec.seed, 0])
     pool = np.concatenate(
         [space.smallest()[None], space.largest()[None], space.sample(_TRIES if space.tabulated else _BUILT_TRIES, rng)]

@@ -15,7 +15,7 @@ from nas.strategies.base import Strategy
 from search_spaces.costs.static import costs
 from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
-from storage.records import Architecture, Lease, Measurement, Outcome
+from storage.records import Architecture, Device, Lease, Measurement, Outcome
 from storage.store import ResultStore
 
 
@@ -61,6 +61,7 @@ class Search:
         objectives: what is wanted.
         evaluator: what answers.
         pace: how much is asked for and when.
+        devices: those that measurements may come from and that are not in the store yet, by fingerprint.
         fingerprints: the device fingerprint of each measured metric, to find what other jobs measured.
         on_result: called with the number of evaluations so far, when some were stored.
     """
@@ -73,10 +74,12 @@ class Search:
     evaluator: Evaluator
     pace: Pace
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, Device] = field(default_factory=dict)
     on_result: Callable[[int], None] = lambda count: None
     _costs: dict[str, dict[str, float]] = field(default_factory=dict, init=False)  # of everything proposed
     _submitted: set[str] = field(default_factory=set, init=False)
     _results: dict[str, dict[str, float]] = field(default_factory=dict, init=False)  # empty where failed
+    _seen: set[str] = field(default_factory=set, init=False)
     _batches: int = field(default=0, init=False)
 
     def run(self) -> None:
@@ -148,6 +151,10 @@ class Search:
 
     def _remember(self, answers: Sequence[Evaluated]) -> None:
         """Store what came back; only then may the strategy hear of it."""
+        for fingerprint in {each.fingerprint for answer in answers for each in answer.measurements.values()}:
+            if fingerprint in self.devices and fingerprint not in self._seen:
+                self.store.add_device(self.devices[fingerprint])
+                self._seen.add(fingerprint)
         self.store.add_measurements(self.lease, [row for answer in answers for row in measurements(answer)])
         outcomes = [self._outcome(answer) for answer in answers]
         self.store.add_evaluations(self.lease, outcomes)

@@ -36,6 +36,7 @@ class Device(ABC):
         kind: key of the device's class in `registry.DEVICES`.
         metrics: what a measurement tells; `METRIC@NAME` can be an objective of a job.
         paths: fields that name files; in a job file they are relative to it.
+        searched: fields that a search may decide, given as a list of options in a job file.
         tells_layers: a measurement can tell what each layer takes.
         computed: nothing is run on it, so measuring a model again tells nothing new.
         name: what a job calls the device; part of metric names such as `latency_ms@cpu`.
@@ -44,6 +45,7 @@ class Device(ABC):
     kind: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]] = ("latency_ms",)
     paths: ClassVar[tuple[str, ...]] = ()
+    searched: ClassVar[tuple[str, ...]] = ()
     tells_layers: ClassVar[bool] = True
     computed: ClassVar[bool] = False
     name: str

@@ -83,6 +83,7 @@ class HostDevice(Device):
     """
 
     kind: ClassVar[str] = "host"
+    searched: ClassVar[tuple[str, ...]] = ("threads", "precision", "optimisation", "provider")
 
     name: str = "cpu"
     threads: int = 1

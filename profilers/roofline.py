@@ -36,6 +36,10 @@ class RooflineDevice(AnalyticDevice):
     """
 
     kind: ClassVar[str] = "roofline"
+    searched: ClassVar[tuple[str, ...]] = (
+        *("peak_macs_per_s", "bandwidth_gb_s", "bytes_per_value", "overhead_us_per_op"),
+        *("energy_pj_per_mac", "dram_pj_per_byte", "static_mw"),
+    )
 
     name: str = "npu"
     peak_macs_per_s: float

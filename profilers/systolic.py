@@ -93,6 +93,11 @@ class SystolicDevice(AnalyticDevice):
     """
 
     kind: ClassVar[str] = "systolic"
+    searched: ClassVar[tuple[str, ...]] = (
+        *("rows", "columns", "clock_mhz", "dataflow", "input_buffer_kib", "weight_buffer_kib", "output_buffer_kib"),
+        *("bandwidth_gb_s", "bytes_per_value", "vector_lanes", "overhead_us_per_op", "energy_pj_per_mac"),
+        *("buffer_pj_per_byte", "dram_pj_per_byte", "static_mw"),
+    )
 
     name: str = "npu"
     rows: int

@@ -16,6 +16,7 @@ from profilers.measurement import Measurement
 from profilers.registry import metrics_of
 from profilers.series import SeriesRule
 from profilers.timing import TimingRule
+from search_spaces.joint_space import JointSpace
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.supernet.weights import SupernetWeights
 
@@ -68,6 +69,7 @@ class RayEvaluator:
             `profilers.registry.metrics_of` lists them.
         precisions: number format that a device measures in; fp32 where it is not said. A device of int8 gets networks
             quantised with the job's calibration samples, where there are data.
+        joint: what genotypes are of where settings of devices are searched as well; those of `space` otherwise.
         workers: number of evaluation actors.
         timing: how many runs of a model are taken.
         watch: when a device has drifted.
@@ -85,6 +87,7 @@ class RayEvaluator:
         data: EvaluationData | None,
         devices: Mapping[str, Mapping[str, Any]],
         precisions: Mapping[str, str] | None = None,
+        joint: JointSpace | None = None,
         workers: int,
         timing: TimingRule | None = None,
         watch: SeriesRule | None = None,
@@ -93,8 +96,8 @@ class RayEvaluator:
         if (scored or scored_in_int8) and data is None:
             raise ValueError("accuracy and loss can only be evaluated on a data set")
         self._scored, self._scored_in_int8 = scored, scored_in_int8
-        formats = (precisions or {}).items()
-        self._integers = {name for name, precision in formats if precision == INT8 and data is not None}
+        self._precisions, self._calibrated = dict(precisions or {}), data is not None
+        self._joint = joint
         self._metrics = {name: [f"{metric}@{name}" for metric in metrics_of(devices[name])] for name in devices}
         shared = [ray.put(part) for part in (weights, data)]
         subnet = ray.remote(SubnetActor)
@@ -118,17 +121,19 @@ class RayEvaluator:
         """Queue requests; one whose metrics are all known is answered at once, and what is known is not found again."""
         for request in requests:
             timings = [name for name, told in self._metrics.items() if not request.known.keys() >= set(told)]
-            progress = _Progress(Evaluated(request.key, dict(request.known)), timings)
+            genotype, settings = self._split(request.genotype)
+            integers = {name for name in timings if self._measures_integers(name, settings[name])}
             known = request.known.keys()
             wanted = Wanted(
                 scores=self._scored and not known >= set(SCORES),
                 int8_scores=self._scored_in_int8 and not known >= {f"{name}@{INT8}" for name in SCORES},
-                model=not self._integers.issuperset(timings),
-                int8_model=not self._integers.isdisjoint(timings),
+                model=not integers.issuperset(timings),
+                int8_model=bool(integers),
             )
+            progress = _Progress(Evaluated(request.key, dict(request.known)), timings, settings, integers)
             if wanted:
                 self._open[request.key] = progress
-                self._subnets.submit(request.key, request.genotype, wanted)
+                self._subnets.submit(request.key, genotype, wanted)
             else:
                 self._done.append(progress.result)
 
@@ -153,6 +158,21 @@ class RayEvaluator:
         for stage in (self._subnets, *self._timings.values()):
             stage.stop()
 
+    def _split(self, genotype: NDArray[np.int16]) -> tuple[NDArray[np.int16], dict[str, dict[str, Any]]]:
+        """The genotype of the network, and the settings of each device that were decided."""
+        settings: dict[str, dict[str, Any]] = {name: {} for name in self._timings}
+        if self._joint is None:
+            return genotype, settings
+        for name, option in self._joint.chosen(genotype).items():
+            device, _, key = name.rpartition(".")
+            if device in settings:
+                settings[device][key] = option
+        return self._joint.network(genotype), settings
+
+    def _measures_integers(self, device: str, settings: Mapping[str, Any]) -> bool:
+        """Whether a device gets networks that are quantised here."""
+        return self._calibrated and settings.get("precision", self._precisions.get(device)) == INT8
+
     def _dispatch(self) -> None:
         """Start what may start; evaluations and timings on the host take turns, a whole queue at a time."""
         timing = self._timing_waits and any(stage.busy for stage in self._on_host)
@@ -175,7 +195,8 @@ class RayEvaluator:
             else:
                 progress.evaluated(done.value)
                 for name in progress.waiting:
-                    self._timings[name].submit(done.key, done.rest[name in self._integers])
+                    model = done.rest[name in progress.integers]
+                    self._timings[name].submit(done.key, model, progress.settings[name])
             if not progress.waiting:
                 self._done.append(self._open.pop(done.key).result)
 
@@ -183,9 +204,13 @@ class RayEvaluator:
 class _Progress:
     """A request under way, and the devices whose timings are still to come."""
 
-    def __init__(self, result: Evaluated, waiting: list[str]) -> None:
+    def __init__(
+        self, result: Evaluated, waiting: list[str], settings: Mapping[str, Mapping[str, Any]], integers: set[str]
+    ) -> None:
         self.result = result
         self.waiting = waiting
+        self.settings = settings
+        self.integers = integers
 
     def evaluated(self, report: SubnetReport) -> None:
         """Take in what the evaluation actor says."""

@@ -40,8 +40,8 @@ class Stage:
         method: the method that does the work.
         returns: the number of objects it returns; the first is resolved, the others stay in the object store.
         attempts: how many lost actors a piece of work survives before it is given up as failed.
-        group: pieces of work of one argument each that are handed out at once, if there are as many; the method takes
-            several arguments then and answers with a list. What was under way when an actor was lost goes alone.
+        group: pieces of work that are handed out at once, if there are as many; the method takes the arguments of all
+            then and answers with a list. What was under way when an actor was lost goes alone.
     """
 
     def __init__(

@@ -1,10 +1,12 @@
 """What runs on the one actor of a device: it measures models, one at a time."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from profilers.device import Fact
+from profilers.device_choices import combinations
 from profilers.errors import DeviceLost
 from profilers.measurement import Measurement
 from profilers.registry import make_device, open_profiler
@@ -12,10 +14,10 @@ from profilers.series import Series, SeriesRule
 from profilers.timing import TimingRule
 
 
-def describe_device(section: Mapping[str, Any]) -> tuple[str, dict[str, Fact]]:
-    """Fingerprint and description of a device, as seen from where it is."""
-    device = make_device(section)
-    return device.fingerprint, device.description
+def describe_devices(section: Mapping[str, Any]) -> list[tuple[str, dict[str, Fact]]]:
+    """Fingerprint and description of a device under all its settings, as seen from where it is."""
+    devices = [make_device(each) for each in combinations(section)]
+    return [(device.fingerprint, device.description) for device in devices]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class DeviceGone:
 
 
 class TimingActor:
-    """Measures ONNX models on one device.
+    """Measures ONNX models on one device, under whatever settings of it are searched.
 
     Args:
         section: the device's settings, as in a job file, with its name.
@@ -37,17 +39,31 @@ class TimingActor:
     def __init__(
         self, section: Mapping[str, Any], rule: TimingRule | None = None, watch: SeriesRule | None = None
     ) -> None:
-        self._device = make_device(section)
-        self._profiler = open_profiler(self._device, rule)
-        self._series = Series(self._profiler, self._device, watch)
+        self._section = section
+        self._watch = watch
+        self._profiler = open_profiler(make_device(next(combinations(section))), rule)
+        self._series: dict[str, Series] = {}
 
     def ping(self) -> None:
         """Answer, so that the caller knows that the actor is there."""
 
-    def time(self, *models: bytes) -> list[Measurement | str | DeviceGone]:
-        """Measure models, or say of each why it cannot be measured."""
+    def time(self, *orders: bytes | Mapping[str, Any]) -> list[Measurement | str | DeviceGone]:
+        """Measure models, each followed by the settings it is measured under, or say why it cannot be measured."""
+        models, settings = orders[::2], [json.dumps(each, sort_keys=True) for each in orders[1::2]]
+        found: dict[int, Measurement | str | DeviceGone] = {}
         try:
-            outcomes = self._series.measure(models)
+            for chosen in dict.fromkeys(settings):
+                places = [place for place, each in enumerate(settings) if each == chosen]
+                outcomes = self._series_of(chosen).measure([models[place] for place in places])  # type: ignore[misc]
+                for place, outcome in zip(places, outcomes, strict=True):
+                    found[place] = outcome if isinstance(outcome, Measurement) else str(outcome)
         except DeviceLost as error:
             return [DeviceGone(str(error))] * len(models)
-        return [outcome if isinstance(outcome, Measurement) else str(outcome) for outcome in outcomes]
+        return [found[place] for place in range(len(models))]
+
+    def _series_of(self, chosen: str) -> Series:
+        """The series under some settings, which remembers how noisy the device is."""
+        if chosen not in self._series:
+            device = make_device({**self._section, **json.loads(chosen)})
+            self._series[chosen] = Series(self._profiler, device, self._watch)
+        return self._series[chosen]

@@ -14,8 +14,8 @@ from nas.jobspec.space_code import space_recipe
 from nas.jobspec.structure import structure_problems
 from nas.jobspec.wording import unknown, unknown_key
 from nas.strategies.registry import STRATEGIES
+from profilers.device_choices import check_choices
 from profilers.errors import DeviceRefused
-from profilers.registry import make_device
 from search_spaces.registry import SPACES
 from search_spaces.space import SearchSpace
 from search_spaces.supernet.phases import matching, patterns, unmatched
@@ -128,7 +128,7 @@ def _device_problems(name: str, settings: Mapping[str, Any]) -> list[Problem]:
     if "name" in settings:
         return [Problem((*place, "name"), "unknown key; the name of a device is the key of its section")]
     try:
-        make_device({**settings, "name": "device"}, where="device")  # names are judged with the structure
+        check_choices({**settings, "name": "device"})  # names are judged with the structure
     except DeviceRefused as error:
         return [Problem(place, problem.removeprefix("device: ")) for problem in error.problems]
     return []

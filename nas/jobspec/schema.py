@@ -83,9 +83,17 @@ def _device(kind: str) -> Schema:
     required: list[str] = []
     for field in fields(DEVICES[kind]):
         if field.name != "name":
-            properties[field.name] = {} if field.default is MISSING else _by_example(field.default)
+            one: Schema = {} if field.default is MISSING else _by_example(field.default)
+            searched = one and field.name in DEVICES[kind].searched
+            properties[field.name] = {"anyOf": [one, _options(one)]} if searched else one
             required += [field.name] if field.default is MISSING else []
     return _section("kind", kind, properties, required)
+
+
+def _options(one: Schema) -> Schema:
+    """Several values of a setting, of which the search chooses."""
+    items = {key: value for key, value in one.items() if key != "default"}
+    return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True}
 
 
 def _by_example(default: Any) -> Schema:

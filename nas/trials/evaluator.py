@@ -65,7 +65,7 @@ class TrainingEvaluator:
                 if answer.error is not None:
                     failed.append(answer)
                     continue
-                genotype = requests[answer.key].genotype
+                genotype = requests[answer.key].genotype[: len(self._space.decisions)]  # without settings of devices
                 static = costs(self._space.graph(genotype))
                 works.append(Work(answer.key, genotype, self._settings, {**static, **answer.metrics}))
                 self._training[answer.key] = answer

@@ -32,7 +32,7 @@ def train_finalists(problem: Problem, results: Results, trainings: Trainings) ->
     works = [
         Work(
             evaluation.architecture_key,
-            problem.space.genotype(evaluation.genotype),
+            problem.network(evaluation.genotype),
             spec.recipe,
             evaluation.metrics,
             {f"{metric}@supernet": evaluation.metrics[metric] for metric in LEARNED if metric in evaluation.metrics},

@@ -161,12 +161,12 @@ def test_lost_device_is_not_the_models_fault(tmp_path: Path, token: Path) -> Non
     """A device that denies us is told apart from a model that cannot be measured."""
     with agent(token) as address:
         actor = TimingActor({"kind": "remote", "address": address, "token_file": str(token_file(tmp_path, "wrong"))})
-        (gone,) = actor.time(onnx_models.conv_net(layers=1))
+        (gone,) = actor.time(onnx_models.conv_net(layers=1), {})
         actor._profiler.close()
         assert isinstance(gone, DeviceGone)
         assert "the token is not the agent's" in gone.reason
         actor = TimingActor({"kind": "remote", "address": address, "token_file": str(token)})
-        custom, measured = actor.time(onnx_models.custom_operator(), onnx_models.conv_net(layers=1))
+        custom, measured = actor.time(onnx_models.custom_operator(), {}, onnx_models.conv_net(layers=1), {})
         assert "custom operator" in str(custom)
         assert measured.device == "remote"
         actor._profiler.close()
