@@ -30,6 +30,9 @@ class Graph(Predictor):
 
     The features are those of `predictors.node_features`, the same for networks of every space and from every file; any
     others do whose counts add up over a network.
+
+    Attributes:
+        seen: features and values of the training set, so that networks of another space can be added to it.
     """
 
     name = "graph"
@@ -46,6 +49,7 @@ class Graph(Predictor):
     def _fit(self, x: Array, y: Array, sources: Sequence[Source]) -> None:
         if (y <= 0).any():
             raise PredictorError(f"{self.name!r} needs values above 0 (got {y.min():g})")
+        self.seen = x, y
         sums = x[:, self._sums]
         folds = self._blocks(x)
         held = {}
@@ -118,10 +122,12 @@ class Graph(Predictor):
 
     def _state(self) -> State:
         arrays = {f"correction.{key}": value for key, value in self.correction.state().items()}
+        arrays |= {"x": self.seen[0], "y": self.seen[1]}
         return State(arrays | {"prices": self.prices}, {"pull": self.pull, "floor": self.floor})
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
         self.prices, self.pull, self.floor = arrays["prices"], float(settings["pull"]), float(settings["floor"])
+        self.seen = arrays["x"], arrays["y"]
         start = "correction."
         own = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
         self.correction = AveragedProcess(self._parts, self.seed).restore(own)

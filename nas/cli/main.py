@@ -2,7 +2,20 @@
 
 import typer
 
-from nas.cli import agent, browser_agent, describe, devices, export, inspect, profile, query, run, show, store
+from nas.cli import (
+    agent,
+    browser_agent,
+    describe,
+    devices,
+    export,
+    inspect,
+    predictor,
+    profile,
+    query,
+    run,
+    show,
+    store,
+)
 
 app = typer.Typer(
     name="nas",
@@ -13,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (run, show, export, profile, devices, agent, browser_agent, inspect, query, store, describe):
+for commands in (run, show, export, profile, predictor, devices, agent, browser_agent, inspect, query, store, describe):
     commands.register(app)
 
 

@@ -63,7 +63,7 @@ def profile(
             usual = HostDevice().description
             if given := [key for key, value in section.items() if value != usual[key]]:
                 raise ValueError(f"--device brings its own settings; leave --{given[0]} out")
-            section = _section(device)
+            section = device_section(device)
         target = make_device(section, where=device or "device")
         if with_layers and not target.tells_layers:
             raise ValueError(f"--layers: device {target.name!r} of kind {target.kind} does not tell them; leave it out")
@@ -131,7 +131,7 @@ def _keep(url: str, device: Device, measured: Measurement) -> None:
     messages.print(f"{len(rows)} layers of device {device.name} are kept in {opened.name}")
 
 
-def _section(place: str) -> dict[str, Any]:
+def device_section(place: str) -> dict[str, Any]:
     """The section of a device in a job file.
 
     Raises:

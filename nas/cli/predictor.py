@@ -1,0 +1,257 @@
+"""`nas predictor`: know what a network will take on a device without measuring it there."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from nas.artifacts import artifact_folder
+from nas.cli.failure import bad_input, stop
+from nas.cli.options import AsJson, Default, StoreUrl
+from nas.cli.output import messages, print_json, print_table
+from nas.cli.profile import device_section
+from nas.jobspec.document import read_document
+from nas.predictor_store import Entry, PredictorStore
+from predictors.errors import PredictorError
+from predictors.file import Stored
+from predictors.node_features import SUBJECT
+from predictors.predictor import LEVEL
+from predictors.scores import Scores
+from profilers.device import Device
+from profilers.errors import DeviceLost
+from profilers.registry import make_device, metrics_of, open_profiler
+
+app = typer.Typer(
+    name="predictor", help="Predict what networks take on a device, from few measurements.", no_args_is_help=True
+)
+
+LATENCY = "latency_ms"
+_HOST = "cpu"
+
+DeviceName = Annotated[
+    str,
+    typer.Option("--device", metavar="DEVICE", help="cpu for this machine, or FILE:NAME, a device of a job file."),
+]
+Metric = Annotated[str, typer.Option("--metric", help="What the device tells, such as latency_ms or energy_mj.")]
+
+
+@app.command()
+def fit(
+    space: Annotated[str, typer.Option(help="A search space, or a job file whose space is taken.")],
+    device: DeviceName = _HOST,
+    samples: Annotated[int, typer.Option(help="Networks that are measured to learn from.")] = 20,
+    tests: Annotated[int, typer.Option(help="More of them, random ones, only to see how good it is.")] = 0,
+    metric: Metric = LATENCY,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Where to draw the calibration.")] = None,
+    store: StoreUrl = Default,
+    as_json: AsJson = False,
+) -> None:
+    """Choose networks of a space, measure them on a device, and keep what predicts all others."""
+    with bad_input():
+        section = {"name": _HOST, "threads": 1} if device == _HOST else device_section(device)
+        target = make_device(section, where=device)
+        _check(samples, tests, seed, metric, metrics_of(section), plot)
+        recipe = _space_section(space)
+    from nas.calibration_plot import calibration_png  # matplotlib and torch take seconds to import
+    from nas.jobspec.space_code import space_recipe
+    from nas.predictor_fitting import fit_device
+
+    predictors = PredictorStore(artifact_folder(store))
+    with bad_input():
+        made = space_recipe(recipe, allow_code=False).make()
+        known = _known(predictors, target, metric)
+        try:
+            with (
+                Progress(console=messages, disable=not messages.is_terminal) as bars,
+                open_profiler(target) as profiler,
+            ):
+                task = bars.add_task("measuring", total=samples + tests)
+                fitted = fit_device(
+                    made,
+                    target,
+                    profiler,
+                    metric,
+                    samples=samples,
+                    tests=tests,
+                    seed=seed,
+                    known=known,
+                    progress=lambda done, total: bars.update(task, completed=done, total=total),
+                )
+        except DeviceLost as error:
+            raise stop(str(error), 1) from error
+        about = {
+            "fingerprint": target.fingerprint,
+            "space": recipe,
+            "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
+            "tested": None if fitted.tested is None else _scores(fitted.tested[2]),
+        }
+        path = predictors.save(fitted.predictor, target.name, metric, about)
+        if fitted.universal is not None:
+            predictors.save(fitted.universal, target.name, metric, about)
+        if plot is not None:
+            name, held = f"{metric}@{target.name}", fitted.predictor.held
+            title = f"{made.name} on {target.name}, {fitted.predictor.samples} samples"
+            plot.write_bytes(calibration_png(title, name, fitted.predictor, fitted.measured, held.mean, held.std))
+    for reason in fitted.failed[:1]:
+        messages.print(f"{len(fitted.failed)} networks could not be measured; the first: {reason}")
+    rows = [{"on": f"its {fitted.predictor.samples} samples, left out", **_scores(fitted.predictor.scores)}]
+    if fitted.tested is not None:
+        rows.append({"on": f"{len(fitted.tested[0])} other networks", **_scores(fitted.tested[2])})
+    if fitted.universal is not None:
+        rows.append({"on": f"any network, from {fitted.universal.samples}", **_scores(fitted.universal.scores)})
+    if as_json:
+        print_json({"file": str(path), "metric": metric, "device": target.name, "scores": rows})
+    else:
+        print_table(rows, title=f"{metric}@{target.name} of {made.name}")
+
+
+@app.command("list")
+def list_predictors(store: StoreUrl = Default, as_json: AsJson = False) -> None:
+    """List the predictors beside a store."""
+    rows = []
+    with bad_input():
+        predictors = PredictorStore(artifact_folder(store))
+        for entry in predictors.entries():
+            rows.append(_row(entry, predictors.load(entry.device, entry.metric, entry.subject)))
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, empty="no predictors; `nas predictor fit` makes one")
+
+
+@app.command()
+def show(
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="A device, as `nas predictor list` names it.")],
+    space: Annotated[str, typer.Option(help="The search space, or graph for any network.")] = SUBJECT,
+    metric: Metric = LATENCY,
+    store: StoreUrl = Default,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a predictor knows and how good it is."""
+    with bad_input():
+        predictors = PredictorStore(artifact_folder(store))
+        stored = predictors.load(device, metric, space)
+    predictor = stored.predictor
+    told = {
+        "predictor": predictor.name,
+        "metric": metric,
+        "device": device,
+        "for": predictor.features.subject,
+        "samples": predictor.samples,
+        "training_sha256": predictor.training,
+        "features": len(predictor.features.names),
+        **{f"left_out_{key}": value for key, value in _scores(predictor.scores).items()},
+        **{f"tested_{key}": value for key, value in (stored.about.get("tested") or {}).items()},
+        **{key: stored.about.get(key) for key in ("fingerprint", "fitted")},
+        "space": json.dumps(stored.about.get("space")),
+    }
+    weights = getattr(predictor, "weights", None)
+    if isinstance(weights, dict):
+        told |= {f"weight_{name}": weight for name, weight in weights.items()}
+    if as_json:
+        print_json(told)
+    else:
+        print_table([{"": name, "value": value} for name, value in told.items()])
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file; it need not be trusted.")],
+    device: Annotated[str, typer.Option("--device", help="A device, as `nas predictor list` names it.")] = _HOST,
+    metric: Metric = LATENCY,
+    level: Annotated[float, typer.Option(help="Probability that the interval holds.")] = LEVEL,
+    store: StoreUrl = Default,
+    as_json: AsJson = False,
+) -> None:
+    """Predict what an ONNX file takes on a device that was measured, whatever the network is."""
+    with bad_input():
+        predictors = PredictorStore(artifact_folder(store))
+        stored = predictors.load(device, metric, SUBJECT)
+        content = model.read_bytes()
+        from nas.predictor_fitting import graph_features
+        from search_spaces.interchange.onnx_reader import read_graph
+
+        try:
+            features = graph_features([read_graph(content)])
+        except ValueError as error:
+            raise ValueError(f"{model}: {error}") from error
+        mean = float(stored.predictor.predict(features).mean[0])
+        low, high = (float(end[0]) for end in stored.predictor.interval(features, level))
+    told: dict[str, Any] = {
+        "metric": metric,
+        "device": device,
+        "predicted": mean,
+        "low": max(low, 0.0),
+        "high": high,
+        "level": level,
+        "samples": stored.predictor.samples,
+    }
+    if as_json:
+        print_json(told)
+    else:
+        print_table([{"": name, "value": value} for name, value in told.items()])
+
+
+def _check(samples: int, tests: int, seed: int, metric: str, metrics: tuple[str, ...], plot: Path | None) -> None:
+    """Refuse what cannot work before anything is measured."""
+    if not 5 <= samples <= 100_000:
+        raise ValueError(f"--samples must be 5 to 100000 (got {samples})")
+    if not 0 <= tests <= 100_000:
+        raise ValueError(f"--tests must be 0 to 100000 (got {tests})")
+    if seed < 0:
+        raise ValueError(f"--seed must be at least 0 (got {seed})")
+    if metric not in metrics:
+        raise ValueError(f"--metric {metric!r} is not told by this device; known: {', '.join(metrics)}")
+    if plot is not None and not plot.resolve().parent.is_dir():
+        raise ValueError(f"--plot {plot}: the folder {plot.parent} does not exist")
+
+
+def _space_section(given: str) -> dict[str, Any]:
+    """The section of a space: of a job file, or a name alone."""
+    if not re.fullmatch(r"[A-Za-z0-9_]+", given):
+        job = read_document(Path(given))
+        found = job.get("space") if isinstance(job, Mapping) else None
+        if isinstance(found, str):
+            return {"name": found}
+        if not isinstance(found, Mapping) or "name" not in found:
+            raise ValueError(f"--space {given}: the file has no section 'space' with a name")
+        return dict(found)
+    return {"name": given}
+
+
+def _known(predictors: PredictorStore, target: Device, metric: str) -> Any:
+    """What is known of the same device from before; of one that has changed nothing is."""
+    if not any((e.device, e.metric, e.subject) == (target.name, metric, SUBJECT) for e in predictors.entries()):
+        return None
+    stored = predictors.load(target.name, metric, SUBJECT)
+    return stored.predictor if stored.about.get("fingerprint") == target.fingerprint else None
+
+
+def _scores(scores: Scores | None) -> dict[str, float]:
+    if scores is None:
+        raise PredictorError("this predictor has no scores")
+    return scores._asdict()
+
+
+def _row(entry: Entry, stored: Stored) -> dict[str, Any]:
+    predictor = stored.predictor
+    return {
+        "device": entry.device,
+        "metric": entry.metric,
+        "for": entry.subject,
+        "predictor": predictor.name,
+        "samples": predictor.samples,
+        **_scores(predictor.scores),
+        "fitted": stored.about.get("fitted"),
+    }
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(app)

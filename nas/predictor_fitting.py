@@ -1,0 +1,155 @@
+"""Getting to know a device: choose networks of a space, measure them, and fit what predicts all others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.evaluation.subnet import subnets
+from nas.predictor_features import SpaceFeatures
+from predictors.auto import Auto
+from predictors.errors import PredictorError
+from predictors.graph import Graph
+from predictors.node_features import node_features
+from predictors.predictor import Predictor, checked_values
+from predictors.scores import Scores
+from profilers.device import Device
+from profilers.measurement import Measurement
+from profilers.profiler import Profiler
+from profilers.series import Series
+from search_spaces.genotypes import Population
+from search_spaces.graph import Graph as Network
+from search_spaces.node_table import COLUMNS, node_table
+from search_spaces.space import SearchSpace
+
+Array = NDArray[np.float64]
+
+CANDIDATES = 800
+"""Random networks among which those to measure are chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What came of measuring a device.
+
+    Attributes:
+        predictor: for networks of the space.
+        universal: for any network; what it knew of other spaces is kept. None where too little was measured.
+        measured: (n,) values of the chosen networks.
+        held: (n,) what was predicted for each without it.
+        tested: measured and predicted values of random networks that were kept apart, and their scores.
+        failed: why networks could not be measured.
+    """
+
+    predictor: Predictor
+    universal: Graph | None
+    measured: Array
+    held: Array
+    tested: tuple[Array, Array, Scores] | None
+    failed: list[str]
+
+
+def graph_features(networks: Sequence[Network]) -> Array:
+    """The (n, f) features of any networks."""
+    tables = [node_table(network) for network in networks]
+    starts = np.array([0, *accumulate(len(table.operators) for table in tables)], np.intp)
+    operators = np.concatenate([table.operators for table in tables])
+    return node_features(operators, np.concatenate([table.numbers for table in tables]), starts, COLUMNS)
+
+
+def fit_device(
+    space: SearchSpace,
+    device: Device,
+    profiler: Profiler,
+    metric: str,
+    *,
+    samples: int,
+    tests: int = 0,
+    seed: int = 0,
+    known: Graph | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Fitted:
+    """Measure networks of a space and learn from them.
+
+    Args:
+        space: whose networks are built, with random weights.
+        device: what they are measured on.
+        profiler: what measures; it stays the caller's.
+        metric: of the device, such as `latency_ms`.
+        samples: how many the predictor may choose.
+        tests: how many random ones are measured beside, only to see how good it is.
+        seed: of the candidates and of the predictor.
+        known: what is known of the device from other spaces.
+        progress: told how many of how many are measured.
+
+    Raises:
+        PredictorError: too few of them could be measured, or all are the same.
+        DeviceLost: the device is gone.
+    """
+    rng = np.random.default_rng([seed, 20])
+    made = SpaceFeatures(space)
+    extremes = np.stack([space.smallest(), space.largest()])
+    population = _distinct(np.concatenate([extremes, space.sample(CANDIDATES + tests, rng)]))
+    if len(population) < samples + tests:
+        raise PredictorError(
+            f"{samples + tests} networks are to be measured, but {len(population)} of {space.name!r} were found"
+        )
+    pool, apart = population[: len(population) - tests], population[len(population) - tests :]
+    predictor = Auto(made.features, seed=seed)
+    chosen = pool[predictor.choose(made(pool), samples)]
+    rows = np.concatenate([chosen, apart])
+    values, failed = _measured(space, rows, device, profiler, metric, progress)
+    good = np.isfinite(values)
+    train = np.flatnonzero(good[:samples])
+    if len(train) < predictor.least_samples and failed:
+        raise PredictorError(f"{len(failed)} of {len(rows)} networks could not be measured; the first: {failed[0]}")
+    predictor.fit(made(rows[train]), values[train])
+    tested = None
+    if test := (samples + np.flatnonzero(good[samples:])).tolist():
+        guess = predictor.predict(made(rows[test])).mean
+        scores = Scores.of(values[test], guess, *predictor.interval(made(rows[test])))
+        tested = values[test], guess, scores
+    everything = np.flatnonzero(good)
+    x = graph_features([space.graph(row) for row in rows[everything]])
+    y = values[everything]
+    if known is not None:
+        x, y = np.concatenate([known.seen[0], x]), np.concatenate([known.seen[1], y])
+    universal = None
+    if len(y) >= Graph.least_samples and (y > 0).all():
+        checked_values(y, len(y), Graph.least_samples, Graph.name)
+        universal = Graph(seed=seed).fit(x, y)
+    return Fitted(predictor, universal, values[train], predictor.held.mean, tested, failed)
+
+
+def _measured(
+    space: SearchSpace,
+    rows: Population,
+    device: Device,
+    profiler: Profiler,
+    metric: str,
+    progress: Callable[[int, int], None],
+) -> tuple[Array, list[str]]:
+    """(n,) values, NaN where a network could not be measured, and the reasons."""
+    networks = subnets(space, None, None)
+    series = Series(profiler, device)
+    values, failed = np.full(len(rows), np.nan), []
+    size = 8
+    progress(0, len(rows))
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        outcomes = series.measure([networks.network(row).model({}) for row in part])
+        for place, outcome in enumerate(outcomes):
+            if isinstance(outcome, Measurement):
+                values[start + place] = outcome.metrics[metric]
+            else:
+                failed.append(str(outcome))
+        progress(start + len(part), len(rows))
+    return values, failed
+
+
+def _distinct(population: Population) -> Population:
+    """Rows in their order, each once."""
+    _, firsts = np.unique(population, axis=0, return_index=True)
+    return population[np.sort(firsts)]
