@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, select
 
 from storage import checks
 from storage.database import insert
-from storage.errors import InvalidRecord
+from storage.errors import InvalidRecord, UnknownArtifact
 from storage.jobs import random_id
 from storage.records import Artifact
 from storage.schema import ArtifactRow
@@ -45,6 +45,14 @@ def add(
     changed = {name: statement.excluded[name] for name in ("kind", "sha256", "size_bytes", "metadata", "created_at")}
     connection.execute(statement.on_conflict_do_update(index_elements=["job_id", "path"], set_=changed))
     row = connection.execute(_artifacts().where(ArtifactRow.job_id == job_id, ArtifactRow.path == path)).one()
+    return Artifact(*row)
+
+
+def get(connection: Connection, artifact_id: str) -> Artifact:
+    """The artifact with this id, or `UnknownArtifact`."""
+    row = connection.execute(_artifacts().where(ArtifactRow.id == artifact_id)).one_or_none()
+    if row is None:
+        raise UnknownArtifact(f"no artifact {artifact_id!r}")
     return Artifact(*row)
 
 

@@ -6,6 +6,7 @@
     │   └── SchemaTooNew               a newer version of this software wrote it
     ├── BadQuery (ValueError)          SQL that is wrong, changes something, or takes too long
     ├── UnknownJob (ValueError)        no job has this id
+    ├── UnknownArtifact (ValueError)   no file has this id
     ├── UnknownTask (ValueError)       no task of the service has this id
     ├── UnknownToken (ValueError)      no token has this id
     ├── WrongStatus (ValueError)       the job's status does not allow this
@@ -66,6 +67,10 @@ class UnknownJob(StoreError, ValueError):
         super().__init__(f"no job {job_id!r} in store {store}; {newest}")
         self.job_id = job_id
         self.known = known
+
+
+class UnknownArtifact(StoreError, ValueError):
+    """No recorded file has this id."""
 
 
 class UnknownTask(StoreError, ValueError):

@@ -174,6 +174,12 @@ def prioritise(connection: Connection, job_id: str, priority: int, store: str) -
     connection.execute(update(JobRow).where(JobRow.id == job_id).values(priority=priority))
 
 
+def count(connection: Connection) -> dict[JobStatus, int]:
+    """How many jobs have each status."""
+    statement = select(JobRow.status, func.count()).group_by(JobRow.status)
+    return {JobStatus(status): number for status, number in connection.execute(statement)}
+
+
 def waiting(connection: Connection, now: datetime) -> list[Job]:
     """Jobs that could be claimed: the greatest priority first, then the oldest."""
     statement = _jobs().where(

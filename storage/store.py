@@ -159,6 +159,11 @@ class ResultStore:
         with self.database.write() as connection:
             jobs.prioritise(connection, job_id, priority, self.name)
 
+    def count_jobs(self) -> dict[JobStatus, int]:
+        """How many jobs have each status; statuses that none has are out."""
+        with self.database.read() as connection:
+            return jobs.count(connection)
+
     def waiting(self) -> list[Job]:
         """Jobs that a driver could claim now: QUEUED ones that are not paused, and RUNNING ones whose lease is over.
 
@@ -462,6 +467,11 @@ class ResultStore:
             job_id = jobs.permit(connection, job, now, self.name)
             assert job_id is not None
             return artifacts.add(connection, job_id, kind, path, sha256, size_bytes, metadata or {}, now)
+
+    def artifact(self, artifact_id: str) -> Artifact:
+        """The record of one file. Raises `UnknownArtifact`."""
+        with self.database.read() as connection:
+            return artifacts.get(connection, artifact_id)
 
     def artifacts(self, job_id: str, kind: str | None = None) -> list[Artifact]:
         """The recorded files of a job, newest first: of one kind or all."""

@@ -13,6 +13,7 @@ from nas.cli import (
     profile,
     query,
     run,
+    serve,
     show,
     store,
 )
@@ -26,7 +27,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (run, show, export, profile, predictor, devices, agent, browser_agent, inspect, query, store, describe):
+for commands in (
+    run,
+    show,
+    export,
+    profile,
+    predictor,
+    devices,
+    agent,
+    browser_agent,
+    inspect,
+    query,
+    store,
+    describe,
+    serve,
+):
     commands.register(app)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from nas.jobspec.consistency import inconsistencies
 from nas.jobspec.document import read_document
 from nas.jobspec.errors import JobSpecError, Problem
 from nas.jobspec.owners import owner_problems
+from nas.jobspec.places import outside
 from nas.jobspec.spec import JobSpec, with_defaults
 from nas.jobspec.structure import ordered, structure_problems
 from nas.jobspec.wording import shown
@@ -36,7 +37,14 @@ def load_job(path: Path | str, *, allow_code: bool = False) -> JobSpec:
     return parse_job(read_document(path), source=str(path), folder=path.parent, allow_code=allow_code)
 
 
-def parse_job(job: Any, *, source: str = "job", folder: Path | None = None, allow_code: bool = False) -> JobSpec:
+def parse_job(
+    job: Any,
+    *,
+    source: str = "job",
+    folder: Path | None = None,
+    allow_code: bool = False,
+    allowed_folders: Sequence[Path] | None = None,
+) -> JobSpec:
     """Judge a plain job, such as JSON from a request or `JobSpec.model_dump()`.
 
     Args:
@@ -44,6 +52,8 @@ def parse_job(job: Any, *, source: str = "job", folder: Path | None = None, allo
         source: what the job came from, for the message.
         folder: what relative paths are relative to; the working directory if not given.
         allow_code: whether the job may bring Python code; it is never run otherwise.
+        allowed_folders: where the files that the job names must lie; anywhere if not given. A job that names others
+            is refused before any file is looked at.
 
     Raises:
         JobSpecError: every problem, in the order of the file.
@@ -55,6 +65,8 @@ def parse_job(job: Any, *, source: str = "job", folder: Path | None = None, allo
         json.dumps(job, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise JobSpecError(source, [Problem((), f"a job holds only what JSON can hold: {error}")]) from error
+    if allowed_folders is not None and (problems := outside(job, folder, allowed_folders)):
+        raise JobSpecError(source, ordered(problems, job))
     located, problems = _located(job, folder)
     spec = None
     try:

@@ -1,0 +1,95 @@
+"""The application: routes under `/v1`, access, and the processes that work while it is served."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+
+from nas.jobspec.errors import JobSpecError
+from nas.service import events, exports, health, jobs, lookups
+from nas.service.drivers import Drivers
+from nas.service.guard import Guard
+from nas.service.settings import ServiceSettings
+from nas.service.tasks import Tasks
+from storage.errors import (
+    InvalidRecord,
+    StoreFailed,
+    UnknownArtifact,
+    UnknownJob,
+    UnknownTask,
+    WrongStatus,
+)
+from storage.service_records import ServiceRecords
+from storage.store import ResultStore
+
+PREFIX = "/v1"
+
+_STATUS: dict[type[Exception], int] = {
+    UnknownJob: 404,
+    UnknownTask: 404,
+    UnknownArtifact: 404,
+    WrongStatus: 409,
+    InvalidRecord: 422,
+    StoreFailed: 503,
+}
+
+
+def create_app(store: ResultStore, settings: ServiceSettings) -> FastAPI:
+    """The API over an open store. While it is served, its drivers run waiting jobs and its tasks are done.
+
+    Args:
+        store: open; closed by the caller.
+        settings: what the operator decided.
+    """
+    records, metrics = ServiceRecords(store), health.Metrics(store)
+    drivers, tasks = Drivers(store, settings), Tasks(records, settings)
+
+    @asynccontextmanager
+    async def working(app: FastAPI) -> AsyncIterator[None]:
+        drivers.start()
+        tasks.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(tasks.stop)
+            await run_in_threadpool(drivers.stop)
+
+    app = FastAPI(
+        title="nas",
+        version="1",
+        description="Hardware-aware neural architecture search.",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=working,
+        middleware=[Middleware(health.Counting, metrics=metrics), Middleware(Guard, hosts=settings.hosts)],
+        exception_handlers={
+            **{kind: _answering(status) for kind, status in _STATUS.items()},
+            JobSpecError: _job_problems,
+        },
+    )
+    app.state.store, app.state.records = store, records
+    app.state.settings, app.state.metrics = settings, metrics
+    api = APIRouter(prefix=PREFIX)
+    for part in (jobs, events, exports, lookups, health):
+        api.include_router(part.router)
+    app.include_router(api)
+    return app
+
+
+def _answering(status: int) -> Callable[[Request, Any], Coroutine[Any, Any, JSONResponse]]:
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        # Where the store lies is nobody's business; what broke there stands in the operator's log.
+        detail = "the store does not answer" if status >= 500 else str(error).replace(request.app.state.store.name, "")
+        return JSONResponse({"detail": detail}, status)
+
+    return answer
+
+
+async def _job_problems(request: Request, error: Any) -> JSONResponse:
+    problems = [{"where": problem.path, "message": problem.message} for problem in error.problems]
+    return JSONResponse({"detail": str(error), "problems": problems}, 422)

@@ -1,0 +1,116 @@
+"""Jobs over HTTP: submit, list, show, cancel, pause, resume."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, HTTPException, Query, Request
+
+from nas.jobspec.document import DocumentError, parse_text
+from nas.jobspec.load import parse_job
+from nas.objectives import Objective
+from nas.service.access import READ, SUBMIT, Settings, Store
+from nas.service.bodies import read_text
+from nas.service.schemas import Evaluation, Front, Job, Page
+from storage.records import JobStatus
+
+MOST_AT_ONCE = 1000
+"""Rows of one answer."""
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+_JOB_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/yaml": {"schema": {"type": "string", "description": "A job file."}},
+            "application/json": {"schema": {"type": "object", "description": "The same as JSON."}},
+        },
+    }
+}
+
+
+@router.post("", status_code=201, dependencies=[SUBMIT], openapi_extra=_JOB_BODY)
+async def submit(request: Request, store: Store, settings: Settings) -> Job:
+    """Queue a job, if nothing is wrong with it: YAML, or JSON with `Content-Type: application/json`."""
+    text = await read_text(request, settings.job_bytes)
+    is_json = request.headers.get("content-type", "").split(";")[0].strip() == "application/json"
+    try:
+        plain = parse_text(text, json_format=is_json)
+    except DocumentError as error:
+        raise HTTPException(400, str(error)) from None
+    spec = parse_job(
+        plain, source="the job", allow_code=settings.allow_code, allowed_folders=tuple(settings.data_folders)
+    )
+    return Job.model_validate(store.create_job(spec.name, spec.model_dump(mode="json")))
+
+
+@router.get("", dependencies=[READ])
+def list_jobs(
+    store: Store,
+    status: JobStatus | None = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = 100,
+) -> list[Job]:
+    """Jobs, newest first."""
+    return [Job.model_validate(job) for job in store.jobs(status, limit)]
+
+
+@router.get("/{job_id}", dependencies=[READ])
+def show(job_id: str, store: Store) -> Job:
+    """One job."""
+    return Job.model_validate(store.job(job_id))
+
+
+@router.post("/{job_id}/cancel", dependencies=[SUBMIT])
+def cancel(job_id: str, store: Store) -> Job:
+    """End a job that waits or runs; what it found stays."""
+    store.cancel(job_id)
+    return Job.model_validate(store.job(job_id))
+
+
+@router.post("/{job_id}/pause", dependencies=[SUBMIT])
+def pause(job_id: str, store: Store) -> Job:
+    """Let a job wait until it is resumed; what it found stays."""
+    store.pause(job_id)
+    return Job.model_validate(store.job(job_id))
+
+
+@router.post("/{job_id}/resume", dependencies=[SUBMIT])
+def resume(job_id: str, store: Store) -> Job:
+    """Let a paused, failed or cancelled job go on where it stopped."""
+    store.unpause(job_id)
+    if store.job(job_id).status in (JobStatus.FAILED, JobStatus.CANCELLED):
+        store.requeue(job_id)
+    return Job.model_validate(store.job(job_id))
+
+
+@router.put("/{job_id}/priority", dependencies=[SUBMIT])
+def prioritise(job_id: str, store: Store, priority: Annotated[int, Body(embed=True, ge=-1000, le=1000)]) -> Job:
+    """Of the jobs that wait, the greatest priority is next."""
+    store.prioritise(job_id, priority)
+    return Job.model_validate(store.job(job_id))
+
+
+@router.get("/{job_id}/evaluations", dependencies=[READ])
+def evaluations(
+    job_id: str,
+    store: Store,
+    start: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = 100,
+    failed: Annotated[bool | None, Query(description="Only those that failed, or only those that did not.")] = None,
+) -> Page:
+    """Evaluations in the order of telling, from `start` on; a filter may leave fewer than `limit`."""
+    found = store.evaluations(job_id, start=start, limit=limit)
+    kept = [each for each in found if failed is None or (each.error is not None) is failed]
+    return Page(
+        evaluations=[Evaluation.model_validate(each) for each in kept],
+        next=found[-1].number + 1 if len(found) == limit else None,
+    )
+
+
+@router.get("/{job_id}/front", dependencies=[READ])
+def front(job_id: str, store: Store) -> Front:
+    """What cannot be improved without giving something up; while the job runs, so far."""
+    objectives = [Objective(**given) for given in store.job(job_id).spec["objectives"]]
+    return Front(
+        objectives=[objective.model_dump() for objective in objectives],
+        evaluations=[Evaluation.model_validate(each) for each in store.front(job_id)],
+    )

@@ -1,0 +1,209 @@
+"""`nas serve` as a process: jobs run, whatever is killed; files are exported, fetched and run."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import psutil
+import pytest
+from toy_jobs import STATIC_JOB, TRAINED_JOB
+
+from nas.client import Client, ServiceError
+from storage.records import JobStatus, Role
+from storage.service_records import ServiceRecords
+from storage.store import ResultStore
+
+pytestmark = pytest.mark.slow
+
+STATIC = {**STATIC_JOB, "budget": {"evaluations": 300}, "execution": {"batch": 5}}
+
+
+class Service:
+    """A service that can be killed and started again at the same place."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.url = f"sqlite:///{folder}/nas.db"
+        with ResultStore(self.url) as store:
+            self._token = ServiceRecords(store).create_token("test", Role.ADMIN)[1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._options = options
+        self._log = folder / "serve.log"
+        self.start()
+
+    def start(self) -> None:
+        """Begin, and wait until it answers."""
+        command = [sys.executable, "-m", "nas", "serve", "--port", str(self._port), *self._options]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stderr=log, env=os.environ | {"NAS_STORE": self.url}, start_new_session=True
+            )
+        self.until(self._answers)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self._log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", self._port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def client(self) -> Client:
+        """A client with an administrator's token."""
+        return Client(f"http://127.0.0.1:{self._port}", self._token, timeout=60.0)
+
+    def until(self, done: Callable[[], bool], seconds: float = 120.0) -> None:
+        """Look until something is so; fail after a time that is only there to end."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it as an operator does."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(90)
+
+    @property
+    def log(self) -> str:
+        """What it said so far."""
+        return self._log.read_text()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A running service."""
+    service = Service(tmp_path)
+    yield service
+    service.stop()
+
+
+def driver_of(client: Client, service: Service, job_id: str) -> psutil.Process:
+    """The process that runs a job, once it has evaluated something."""
+    with ResultStore(service.url) as store:
+        service.until(lambda: store.job(job_id).evaluated > 0)
+        owner = store.job(job_id).owner
+    assert owner is not None, client.job(job_id)
+    return psutil.Process(json.loads(owner)["pid"])
+
+
+def found(client: Client, job_id: str) -> tuple[list[str], list[str]]:
+    """The keys of all evaluations and of the front."""
+    return (
+        [row.architecture_key for row in client.evaluations(job_id)],
+        [row.architecture_key for row in client.front(job_id).evaluations],
+    )
+
+
+def test_a_job_from_submission_to_a_file_that_runs(service: Service, tmp_path: Path) -> None:
+    """Submitted, watched, exported, fetched, run by plain ONNX Runtime, and profiled."""
+    with service.client() as client:
+        job = client.submit(TRAINED_JOB)
+        events = list(client.events(job.id))
+        ended = client.wait(job.id, 10)
+        assert (ended.status, ended.evaluated) == (JobStatus.SUCCEEDED, 6)
+        assert [event.number for event in events if not hasattr(event, "status")] == list(range(6))
+        model = tmp_path / "model.onnx"
+        task = client.export(job.id, model, "best:accuracy")
+        assert task.result is not None
+        session = onnxruntime.InferenceSession(model.read_bytes())
+        assert session.run(None, {session.get_inputs()[0].name: np.zeros((1, 1, 8, 8), np.float32)})[0].shape == (1, 10)
+        assert [artifact.kind for artifact in client.artifacts(job.id)] == ["onnx", "supernet"]
+        assert client.profile(model)["median_ms"] > 0
+        assert client.devices()[0].name == "cpu"
+        for pick, message in (("best:speed", "is not an objective"), ("--help", "not known"), ("zz", "not known")):
+            with pytest.raises(ServiceError, match=message):
+                client.export(job.id, model, pick)
+        (tmp_path / "bad.onnx").write_bytes(b"not a model")
+        with pytest.raises(ServiceError, match="failed"):
+            client.profile(tmp_path / "bad.onnx")
+    assert not list((tmp_path / "nas_artifacts" / "uploads").iterdir())
+    service.stop()
+    assert "nas_" not in service.log.replace("nas_artifacts", "")
+
+
+def test_kills_lose_nothing(service: Service) -> None:
+    """`kill -9` of a driver, then of the service: the same results as of an undisturbed run."""
+    with service.client() as client:
+        calm = client.submit(STATIC)
+        client.wait(calm.id, 200)
+        job = client.submit(STATIC)
+        first = driver_of(client, service, job.id)
+        first.kill()
+        service.until(lambda: client.job(job.id).restarts != [])
+        service.process.send_signal(signal.SIGKILL)
+        service.process.wait()
+        service.start()
+        service.until(lambda: client.job(job.id).status.ended or client.job(job.id).heartbeat_at is not None)
+        ended = client.wait(job.id, 200)
+        assert (ended.status, ended.evaluated) == (JobStatus.SUCCEEDED, 300)
+        assert "found dead" in ended.restarts[0]["reason"]
+        keys, front = found(client, job.id)
+        assert len(set(keys)) == len(keys) == 300
+        assert (sorted(keys), front) == (sorted(found(client, calm.id)[0]), found(client, calm.id)[1])
+
+
+def test_pause_resume_cancel(service: Service) -> None:
+    """A driver lets go when it is told, and the job goes on where it stopped."""
+    with service.client() as client:
+        job = client.submit({**STATIC, "budget": {"evaluations": 2000}})
+        driver = driver_of(client, service, job.id)
+        paused = client.pause(job.id)
+        psutil.wait_procs([driver], timeout=60)
+        assert not driver.is_running()
+        assert client.job(job.id).status is JobStatus.QUEUED
+        assert client.job(job.id).evaluated == paused.evaluated
+        client.resume(job.id)
+        service.until(lambda: client.job(job.id).evaluated > paused.evaluated)
+        cancelled = client.cancel(job.id)
+        assert cancelled.status is JobStatus.CANCELLED
+
+
+def test_a_job_that_cannot_run_fails_once(service: Service, tmp_path: Path) -> None:
+    """With its cause; the service goes on."""
+    with ResultStore(service.url) as store, service.client() as client:
+        job = store.create_job("gone", {**TRAINED_JOB, "data": {"path": f"{tmp_path}/gone.npz"}})
+        service.until(lambda: client.job(job.id).status.ended)
+        failed = client.job(job.id)
+        assert failed.status is JobStatus.FAILED
+        assert "gone.npz" in str(failed.error)
+        other = client.submit(STATIC_JOB)
+        assert client.wait(other.id, 120).status is JobStatus.SUCCEEDED
+
+
+def test_stopping_gives_jobs_back(service: Service) -> None:
+    """SIGTERM: the job is QUEUED, not lost, and the next service goes on with it."""
+    with service.client() as client:
+        job = client.submit({**STATIC, "budget": {"evaluations": 1000}})
+        driver_of(client, service, job.id)
+        service.stop()
+        with ResultStore(service.url) as store:
+            given_back = store.job(job.id)
+            assert (given_back.status, list(given_back.restarts)) == (JobStatus.QUEUED, [])
+        service.start()
+        service.until(lambda: client.job(job.id).evaluated > given_back.evaluated)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--host", "0.0.0.0", "--no-tokens"], "--no-tokens is for loopback addresses"),
+        (["--data", "/nowhere"], "there is no such folder"),
+        ([], "make a token with `nas token create"),
+    ],
+)
+def test_what_would_not_work_is_told_first(tmp_path: Path, options: list[str], message: str) -> None:
+    """Exit code 2 and one line."""
+    command = [sys.executable, "-m", "nas", "serve", "--store", f"sqlite:///{tmp_path}/nas.db", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, message in done.stderr) == (2, True)
