@@ -16,6 +16,7 @@ from nas.cli import (
     serve,
     show,
     store,
+    submit,
 )
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ for commands in (
     store,
     describe,
     serve,
+    submit,
 ):
     commands.register(app)
 

@@ -42,6 +42,8 @@ def resume(job: JobId, store: StoreUrl = Default, allow_code: AllowCode = False)
             spec = parse_job(found.spec, source=source, allow_code=allow_code)
         problem = _prepare(spec, allow_code)
         with bad_input():
+            if found.paused:
+                opened.unpause(found.id)
             if found.status in (JobStatus.FAILED, JobStatus.CANCELLED):
                 opened.requeue(found.id)
                 found = opened.job(found.id)
