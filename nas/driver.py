@@ -237,7 +237,7 @@ class Driver:
         on_host = any(section.get("kind", "host") == "host" for section in devices.values())
         alone = on_host and spec.execution.timing_waits
         return TrainingEvaluator(
-            measuring, self._trainings(weights), self._problem.space, spec.train.recipe, alone=alone
+            measuring, self._trainings(weights), self._problem.searched, spec.train.recipe, alone=alone
         )
 
     def _train_finalists(self, weights: SupernetWeights | None) -> None:

@@ -43,7 +43,7 @@ class Problem:
         recipe: how the space is made elsewhere.
         space: what can be built, with the class count and channels of the data, or its vocabulary and length.
         dataset: what accuracy and loss are measured on; None when they are not asked for.
-        searched: what the strategy searches: the space, or that together with settings of devices.
+        searched: what the strategy searches: the space, or that together with settings of devices and of training.
         gradient_options: of a strategy that trains a relaxed network; None for others.
         known_costs: what such a strategy pays for, where that is known before anything is measured.
     """
@@ -115,7 +115,8 @@ def prepare(spec: JobSpec, *, allow_code: bool = False) -> Problem:
     asked = {objective.metric.rpartition("@")[2] for objective in spec.objectives}
     if idle := [each.name for each in settings if each.name.rpartition(".")[0] not in asked]:
         raise ValueError(f"{idle[0]} is searched, but no objective is a metric of its device; give it one value")
-    searched = JointSpace(space, settings) if settings else space
+    training = [] if spec.recipe is None else spec.recipe.decisions
+    searched = JointSpace(space, settings, training) if settings or training else space
     costs = None if options is None else known_costs(options, space)
     problem = Problem(spec, recipe, space, dataset, searched, options, costs)
     _check_networks(problem)

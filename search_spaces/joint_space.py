@@ -1,4 +1,4 @@
-"""Networks together with settings of what runs them: one space of both."""
+"""Networks together with settings of what runs them and of how they are trained: one space of all."""
 
 import json
 from collections.abc import Sequence
@@ -16,16 +16,18 @@ from search_spaces.space import Genotype, Pick, Population, SearchSpace
 class JointSpace(SearchSpace):
     """The decisions of a space of networks, and then those of settings, which change no network.
 
-    Two genotypes are the same when they build the same network under the same settings (Jiang et al., Hardware/software
-    co-exploration of neural architectures, arXiv 1907.04650).
+    Two genotypes are the same when they build the same network under the same settings (for devices: Jiang et al.,
+    Hardware/software co-exploration of neural architectures, arXiv 1907.04650).
 
     Args:
         networks: what can be built.
         settings: decisions about what runs it.
+        recipe: decisions about how it is trained; the extreme networks have the first option of each, whatever it is.
     """
 
-    def __init__(self, networks: SearchSpace, settings: Sequence[Decision]) -> None:
-        super().__init__((*networks.decisions, *settings), networks.settings)
+    def __init__(self, networks: SearchSpace, settings: Sequence[Decision], recipe: Sequence[Decision] = ()) -> None:
+        super().__init__((*networks.decisions, *settings, *recipe), networks.settings)
+        self._usual = {decision.name for decision in recipe}
         self.networks = networks
         self.name = networks.name  # type: ignore[misc]  # that of the networks, as all that is derived from them
         self.trained_here = networks.trained_here  # type: ignore[misc]
@@ -74,7 +76,7 @@ class JointSpace(SearchSpace):
         free = np.full(len(self.decisions), -1, np.int16) if held is None else held
         network = self.networks.extreme(largest=largest, held=free[:start])
         settings = [
-            _extreme(decision, largest) if index < 0 else index
+            (0 if decision.name in self._usual else _extreme(decision, largest)) if index < 0 else index
             for decision, index in zip(self.decisions[start:], free[start:], strict=True)
         ]
         return np.concatenate([network, np.array(settings, np.int16)])

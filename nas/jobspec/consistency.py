@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.jobspec.errors import Problem
-from nas.jobspec.training import trains_in_search, wants_shared_weights
+from nas.jobspec.training import recipe_problems, trains_in_search, wants_shared_weights
 from nas.jobspec.wording import shown, suggestion
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT
@@ -68,6 +68,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     if not unknown:
         problems += _supernet(job)
         problems += _training(job)
+        problems += recipe_problems(job)
     return problems + _gradient(job)
 
 
@@ -189,6 +190,9 @@ def _gradient(job: Mapping[str, Any]) -> list[Problem]:
             f"{' and '.join(LEARNED)}"
         )
         problems.append(Problem(("strategy", "name"), message))
+    if job.get("recipe") is not None:
+        message = f"given, but {strategy['name']!r} decides about networks alone; choose another strategy"
+        problems.append(Problem(("recipe",), message))
     problems += _milestones(strategy, job.get("budget"))
     if isinstance(cost := strategy.get("cost"), Mapping) and isinstance(cost.get("metric"), str):
         problems += _cost(cost, job)

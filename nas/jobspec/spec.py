@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from nas.jobspec.consistency import LEARNED, QUANTISED, asks_learned, inconsistencies, is_share
 from nas.jobspec.errors import Problem
-from nas.jobspec.training import AccuracySpec, TrainSpec, trains_in_search, wants_shared_weights
+from nas.jobspec.training import AccuracySpec, RecipeSpec, TrainSpec, trains_in_search, wants_shared_weights
 from nas.objectives import Objective
 from profilers.series import SeriesRule
 from profilers.timing import TimingRule
@@ -199,6 +199,7 @@ class JobSpec(Section):
         accuracy: where accuracy and loss come from.
         supernet: how the shared weights are trained; None exactly when no objective needs them.
         train: how networks are trained alone: those that the search chose, or all; None for none.
+        recipe: what of that is searched together with the networks; None for nothing.
         objectives: distinct metrics with direction and bound.
         devices: name -> settings as `profilers.registry.make_device` takes them.
         strategy: who proposes.
@@ -214,6 +215,7 @@ class JobSpec(Section):
     accuracy: AccuracySpec = AccuracySpec()
     supernet: SupernetSpec | None = None
     train: TrainSpec | None = None
+    recipe: RecipeSpec | None = None
     objectives: tuple[ObjectiveSpec, ...] = Field(min_length=1, max_length=16, strict=False)
     devices: dict[str, dict[str, Any]] = Field(default=DEFAULT_DEVICES, min_length=1, max_length=256)
     strategy: StrategySpec

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer
 
+from nas.jobspec.errors import Problem
+from nas.jobspec.structure import structure_problems
+from search_spaces.decision import Decision
 from search_spaces.training.network_settings import NetworkSettings
 
 
@@ -84,6 +87,78 @@ class TrainSpec(NetworkSettings):
     def recipe(self) -> NetworkSettings:
         """The recipe alone."""
         return NetworkSettings(**self.model_dump(include=set(NetworkSettings.model_fields)))
+
+
+RECIPE = "recipe."
+"""Begins the names of decisions about training."""
+
+
+class RecipeSpec(BaseModel):
+    """What is decided about the training of each candidate, beside its network: the options of each.
+
+    Attributes:
+        optimiser: as in the `train` section.
+        learning_rate: the same.
+        weight_decay: the same.
+        epochs: the same.
+        augmentation: strengths, by which the random changes of images in `train` are multiplied; 0 for none.
+        ema: as in the `train` section.
+        label_smoothing: the same.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    optimiser: tuple[str, ...] | None = Field(default=None, min_length=1, strict=False)
+    learning_rate: tuple[float, ...] | None = Field(default=None, min_length=1, strict=False)
+    weight_decay: tuple[float, ...] | None = Field(default=None, min_length=1, strict=False)
+    epochs: tuple[int, ...] | None = Field(default=None, min_length=1, strict=False)
+    augmentation: tuple[float, ...] | None = Field(default=None, min_length=1, strict=False)
+    ema: tuple[float, ...] | None = Field(default=None, min_length=1, strict=False)
+    label_smoothing: tuple[float, ...] | None = Field(default=None, min_length=1, strict=False)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """What is decided, named `recipe.SETTING`, in the order of this class."""
+        return [Decision(RECIPE + name, options) for name, options in self.model_dump().items() if options is not None]
+
+
+def recipe_problems(job: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the options of a plain job's recipe, each tried with the job's `train` section."""
+    recipe, train = job.get("recipe"), job.get("train")
+    if not isinstance(recipe, Mapping):
+        return []
+    if not trains_in_search(job):
+        message = "given, but no candidate is trained with a recipe of its own; it needs accuracy: {from: train}"
+        return [Problem(("recipe",), message)]
+    devices = job.get("devices")
+    if isinstance(devices, Mapping) and "recipe" in devices:
+        return [Problem(("devices", "recipe"), "a job with a recipe has no device of this name; choose another")]
+    if not any(recipe.values()):
+        return [Problem(("recipe",), f"nothing is decided; allowed: {', '.join(RecipeSpec.model_fields)}")]
+    try:
+        base = TrainSpec(**(train if isinstance(train, Mapping) else {})).recipe
+    except ValueError:
+        return []  # that section tells it
+    problems = []
+    for name in RecipeSpec.model_fields:
+        options = recipe.get(name)
+        options = options if isinstance(options, list | tuple) else ()
+        for index, option in enumerate(options):
+            place = ("recipe", name, index)
+            if option in options[:index]:
+                problems.append(Problem(place, f"{option!r} is given twice"))
+                continue
+            try:
+                base.decided({name: option})
+            except ValidationError as error:
+                problems += [Problem(place, found.message) for found in structure_problems(error, NetworkSettings)]
+            except ValueError as error:
+                problems.append(Problem(place, str(error)))
+    still = base.augmentation is None and not base.shift and not base.flip
+    if recipe.get("augmentation") and still:
+        message = "there is nothing to multiply: train has none of shift, flip and augmentation"
+        problems.append(Problem(("recipe", "augmentation"), message))
+    return problems
 
 
 def trains_in_search(job: Mapping[str, Any]) -> bool:

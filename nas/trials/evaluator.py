@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.jobspec.consistency import LEARNED
+from nas.jobspec.training import RECIPE
 from nas.trials.trainings import Trainings, Work, trained
 from search_spaces.costs.static import costs
-from search_spaces.space import SearchSpace
+from search_spaces.joint_space import JointSpace
+from search_spaces.space import Genotype, SearchSpace
 from search_spaces.training.network_settings import NetworkSettings
 from storage.records import Training, TrainingStatus
 
@@ -21,7 +23,7 @@ class TrainingEvaluator:
         measuring: what measures candidates, and scores none.
         trainings: what trains them.
         space: what candidates are of.
-        settings: the recipe.
+        settings: the recipe, but for what candidates decide about it.
         alone: whether nothing may be measured while a network is trained, because both happen on this machine.
     """
 
@@ -65,12 +67,21 @@ class TrainingEvaluator:
                 if answer.error is not None:
                     failed.append(answer)
                     continue
-                genotype = requests[answer.key].genotype[: len(self._space.decisions)]  # without settings of devices
-                static = costs(self._space.graph(genotype))
-                works.append(Work(answer.key, genotype, self._settings, {**static, **answer.metrics}))
+                genotype, settings = self._split(requests[answer.key].genotype)
+                static = costs(self._space.graph(requests[answer.key].genotype))
+                works.append(Work(answer.key, genotype, settings, {**static, **answer.metrics}))
                 self._training[answer.key] = answer
         self._trainings.submit(works)
         return failed
+
+    def _split(self, genotype: Genotype) -> tuple[Genotype, NetworkSettings]:
+        """The genotype of the network, and its recipe with what was decided about it."""
+        space = self._space
+        if not isinstance(space, JointSpace):
+            return genotype, self._settings
+        chosen = space.chosen(genotype).items()
+        decided = {name.removeprefix(RECIPE): option for name, option in chosen if name.startswith(RECIPE)}
+        return space.network(genotype), self._settings.decided(decided)
 
     def _learned(self, training: Training) -> Evaluated:
         answer = self._training.pop(training.architecture_key)

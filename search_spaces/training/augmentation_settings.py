@@ -55,6 +55,27 @@ class AugmentationSettings(_Section):
     randaugment: RandAugment | None = None
     random_erasing: Share | None = None
 
+    def scaled(self, strength: float) -> "AugmentationSettings | None":
+        """The same changes by so many times their amount, as far as each goes; None where nothing is left."""
+        crop, jitter, augment, erasing = (
+            self.random_resized_crop,
+            self.color_jitter,
+            self.randaugment,
+            self.random_erasing,
+        )
+        magnitude = 0 if augment is None else min(29, round(augment.m * strength))
+        changes: dict[str, object] = {}
+        if crop is not None and strength > 0:
+            changes["random_resized_crop"] = max(0.01, 1 - (1 - crop) * strength)
+        if jitter is not None and strength > 0:
+            amounts = {name: min(1.0, amount * strength) for name, amount in jitter.model_dump().items()}
+            changes["color_jitter"] = ColorJitter(**{**amounts, "hue": min(0.5, amounts["hue"])})
+        if augment is not None and magnitude > 0:
+            changes["randaugment"] = RandAugment(n=augment.n, m=magnitude)
+        if erasing is not None and strength > 0:
+            changes["random_erasing"] = min(1.0, erasing * strength)
+        return self.model_validate(changes) if changes else None
+
     def check(self, channels: int) -> None:
         """Check that images of so many channels can be changed like this.
 

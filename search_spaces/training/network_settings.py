@@ -1,6 +1,7 @@
 """How one network is trained alone."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +17,28 @@ class NetworkSettings(RecipeSettings):
     """
 
     ema: float = Field(default=0.0, ge=0, lt=1)
+
+    def decided(self, recipe: Mapping[str, Any]) -> Self:
+        """The recipe with what a search decided in the place of its own values.
+
+        Args:
+            recipe: names of attributes -> values; but `augmentation` is a number by which every change of images is
+                multiplied (shifts, and those of the augmentation; flips stay unless it is 0).
+
+        Raises:
+            ValueError: a value that the attribute refuses.
+        """
+        values = {**self.model_dump(), **recipe}
+        if (strength := recipe.get("augmentation")) is not None:
+            if not 0 <= strength <= 2:
+                raise ValueError(f"augmentation must be a strength from 0 to 2 (got {strength!r})")
+            changes = None if self.augmentation is None else self.augmentation.scaled(strength)
+            values |= {
+                "shift": round(self.shift * strength),
+                "flip": self.flip and strength > 0,
+                "augmentation": None if changes is None else changes.model_dump(),
+            }
+        return type(self)(**values)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

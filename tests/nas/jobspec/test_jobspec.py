@@ -116,7 +116,7 @@ def test_a_job_without_accuracy_needs_no_data() -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (
         {"sede": 3},
-        "sede: unknown key; allowed: name, seed, space, data, accuracy, supernet, train, objectives, devices, "
+        "sede: unknown key; allowed: name, seed, space, data, accuracy, supernet, train, recipe, objectives, devices, "
         "strategy, budget, execution, measuring; did you mean 'seed'?",
     ),
     "source of accuracy": (
@@ -151,6 +151,49 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "source for nothing": (
         {"accuracy": {"from": "train"}, "objectives": ["macs"]},
         "accuracy: given, but it is only asked for by the objectives accuracy and loss, and this job has neither",
+    ),
+    "recipe of nobody": (
+        {"recipe": {"ema": [0.0, 0.9]}},
+        "recipe: given, but no candidate is trained with a recipe of its own; it needs accuracy: {from: train}",
+    ),
+    "recipe of nothing": (
+        {"accuracy": {"from": "train"}, "recipe": {}},
+        "recipe: nothing is decided; allowed: optimiser, learning_rate, weight_decay, epochs, augmentation, ema, "
+        "label_smoothing",
+    ),
+    "recipe out of range": (
+        {"accuracy": {"from": "train"}, "recipe": {"learning_rate": [0.1, -1.0]}},
+        "recipe.learning_rate[1]: must be above 0.0 (got -1.0)",
+    ),
+    "recipe with an unknown optimiser": (
+        {"accuracy": {"from": "train"}, "recipe": {"optimiser": ["sgd", "loin"]}},
+        "recipe.optimiser[1]: 'loin' is not allowed; allowed: 'sgd', 'adamw' or 'lion'; did you mean 'lion'?",
+    ),
+    "recipe with too few epochs": (
+        {"accuracy": {"from": "train"}, "recipe": {"epochs": [2, 8]}},
+        "recipe.epochs[0]: warmup_epochs must be less than epochs (2), got 2.0",
+    ),
+    "recipe with an option twice": (
+        {"accuracy": {"from": "train"}, "recipe": {"ema": [0.5, 0.5]}},
+        "recipe.ema[1]: 0.5 is given twice",
+    ),
+    "recipe of another strength of nothing": (
+        {"accuracy": {"from": "train"}, "recipe": {"augmentation": [0.0, 1.0]}},
+        "recipe.augmentation: there is nothing to multiply: train has none of shift, flip and augmentation",
+    ),
+    "recipe with an unknown key": (
+        {"accuracy": {"from": "train"}, "recipe": {"learning_rates": [0.1]}},
+        "recipe.learning_rates: unknown key; allowed: optimiser, learning_rate, weight_decay, epochs, augmentation, "
+        "ema, label_smoothing; did you mean 'learning_rate'?",
+    ),
+    "recipe beside a device of that name": (
+        {
+            "accuracy": {"from": "train"},
+            "recipe": {"ema": [0.0]},
+            "objectives": ["accuracy"],
+            "devices": {"recipe": {"kind": "host"}},
+        },
+        "devices.recipe: a job with a recipe has no device of this name; choose another",
     ),
     "trained in int8": (
         {"accuracy": {"from": "train"}, "objectives": ["accuracy", "accuracy@int8"]},
@@ -449,6 +492,9 @@ def test_schema_is_a_schema_and_knows_the_good_from_the_bad() -> None:
     beyond_form |= {"pattern", "decisions that are never elastic", "epochs of phases", "warm-up of a phase"}
     beyond_form |= {"networks", "networks of a search that trains", "warm-up", "supernet for nothing"}
     beyond_form |= {"training for nothing", "source for nothing", "trained in int8"}
+    beyond_form |= {"recipe of nobody", "recipe of nothing", "recipe out of range", "recipe with an unknown optimiser"}
+    beyond_form |= {"recipe with too few epochs", "recipe with an option twice", "recipe beside a device of that name"}
+    beyond_form |= {"recipe of another strength of nothing"}
     for case, (changes, _) in BAD.items():
         assert validator.is_valid(changed(changes)) == (case in beyond_form - {"device named twice"}), case
 

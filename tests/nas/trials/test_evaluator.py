@@ -8,7 +8,9 @@ import pytest
 from nas.evaluation.evaluator import Evaluated, Request
 from nas.trials.evaluator import TrainingEvaluator
 from nas.trials.trainings import Work
+from search_spaces.decision import Decision
 from search_spaces.families.mobilenet_v3 import MobileNetV3
+from search_spaces.joint_space import JointSpace
 from search_spaces.training.network_settings import NetworkSettings
 from storage.records import Training, TrainingStatus
 
@@ -47,7 +49,7 @@ class Trained:
     """Ends one training at a time, in the way that the key says."""
 
     def __init__(self, log: list[str]) -> None:
-        self.log, self.works = log, list[Work]()
+        self.log, self.works, self.taken = log, list[Work](), list[Work]()
 
     def submit(self, works: list[Work]) -> None:
         """Queue."""
@@ -58,6 +60,7 @@ class Trained:
         if not self.works:
             return []
         work = self.works.pop(0)
+        self.taken.append(work)
         assert work.known["latency_ms@cpu"] == 2.0
         assert work.known["macs"] > 0
         self.log.append(f"trained {work.key}")
@@ -106,3 +109,22 @@ def test_nothing_is_measured_beside_a_training_on_the_same_machine(alone: bool) 
         pass
     late = ["trained b", "measured c", "trained c"] if alone else ["measured c", "trained b", "trained c"]
     assert log == ["measured a", "measured b", "trained a", *late]
+
+
+def test_candidates_decide_about_their_training() -> None:
+    """Each is trained with the recipe that its genotype says, as a plain network; settings of devices are no recipe."""
+    log: list[str] = []
+    trainings = Trained(log)
+    recipe = [Decision("recipe.ema", (0.0, 0.9)), Decision("recipe.epochs", (4, 8))]
+    space = JointSpace(SPACE, [Decision("cpu.threads", (1, 2))], recipe)
+    assert space.largest()[-3:].tolist() == [1, 0, 0]
+    evaluator = TrainingEvaluator(Measuring(log), trainings, space, NetworkSettings(flip=True), alone=True)  # type: ignore[arg-type]
+    row = SPACE.largest()
+    rows = [np.array([*row, *more], np.int16) for more in ((1, 1, 0), (0, 0, 1))]
+    evaluator.submit([Request("a", rows[0]), Request("b", rows[1])])
+    evaluator.wait()
+    first, second = trainings.taken[0], trainings.works[0]
+    assert (first.key, first.settings.ema, first.settings.epochs, first.settings.flip) == ("a", 0.9, 4, True)
+    assert (second.key, second.settings.ema, second.settings.epochs) == ("b", 0.0, 8)
+    np.testing.assert_array_equal(second.genotype, row)
+    assert space.key(np.array([*row, 0, 0, 0], np.int16)) != space.key(np.array([*row, 0, 0, 1], np.int16))
