@@ -8,6 +8,7 @@ from typing import Any
 from nas.cluster import device_resource, local_cluster, ray
 from nas.device_costs import measured_costs
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
+from nas.evaluation.predicting_evaluator import PredictingEvaluator
 from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_devices
 from nas.finalists import Finalists
@@ -174,7 +175,7 @@ class Driver:
         # Rounds learn nothing from evaluations, and a timing on the host must not run beside one.
         in_flight = spec.execution.in_flight if problem.gradient_options is None else 1
         measuring = self._measuring(None if spec.trains_in_search else weights, devices)
-        evaluator = self._training(measuring, weights, devices) if spec.trains_in_search else measuring
+        evaluator = self._training(measuring, weights, devices) if spec.trains_in_search else self._sparing(measuring)
         asked = {objective.metric for objective in spec.objectives}
         try:
             Search(
@@ -207,6 +208,20 @@ class Driver:
             ).run()
         finally:
             evaluator.close()
+
+    def _sparing(self, measuring: Evaluator) -> Evaluator:
+        """What measures networks, or predicts metrics where the job allows that."""
+        sources = {o.metric: o.source for o in self._spec.objectives if o.source != "measure"}
+        if not sources:
+            return measuring
+        space = self._problem.space
+        history = [
+            (space.genotype(each.genotype), each.metrics)
+            for each in self._store.evaluations(self._lease.job_id)
+            if not each.error
+        ]
+        objectives = self._spec.objectives
+        return PredictingEvaluator(measuring, space, objectives, sources, seed=self._spec.seed, history=history)
 
     def _measuring(self, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]) -> RayEvaluator:
         """What measures networks, and scores them with shared weights unless all of them are trained."""

@@ -44,6 +44,11 @@ class Objective(BaseModel):
         return np.maximum(losses - bound, 0.0) / (abs(bound) or 1.0)
 
 
+def deviation(metric: str) -> str:
+    """The name under which an evaluation keeps the deviation of a predicted metric; 0 where it was measured."""
+    return f"{metric} deviation"
+
+
 def losses(objectives: Sequence[Objective], metrics: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the (n, m) losses of n evaluations for m objectives.
 

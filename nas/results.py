@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.front import front, hypervolume, knee, nearest, normalise, usable
-from nas.objectives import Objective, losses, violations
+from nas.objectives import Objective, deviation, losses, violations
 from storage.records import Evaluation, Replication
 
 
@@ -105,6 +105,20 @@ class Results:
     def failed(self) -> list[Evaluation]:
         """Evaluations that gave no complete result."""
         return [e for e, good in zip(self.evaluations, usable(self.losses), strict=True) if not good]
+
+    @property
+    def spared(self) -> dict[str, tuple[int, int]]:
+        """For each metric that a predictor told of some networks, how many were measured and how many predicted."""
+        found = {}
+        for objective in self.objectives:
+            told = [
+                e.metrics[deviation(objective.metric)]
+                for e in self.evaluations
+                if deviation(objective.metric) in e.metrics
+            ]
+            if told:
+                found[objective.metric] = (sum(value == 0 for value in told), sum(value > 0 for value in told))
+        return found
 
     @property
     def knee(self) -> int | None:

@@ -12,6 +12,7 @@ from predictors.counts import Counts
 from predictors.gaussian_process import GaussianProcess
 from predictors.mlp import Mlp
 from predictors.predictor import Predictor, Source, State
+from predictors.source_models import FEW
 from predictors.transfer import Transfer
 
 Array = NDArray[np.float64]
@@ -42,8 +43,11 @@ class Auto(Predictor):
     def choose(
         self, pool: Array, n: int, *, sources: Sequence[Source] = (), known: Array | None = None
     ) -> NDArray[np.intp]:
-        """Return n rows of (p, f) candidates, as the member that knows most would choose them."""
-        kind = Transfer if sources else GaussianProcess
+        """Return n rows of (p, f) candidates, as the member that knows most would choose them.
+
+        Sources that measured little themselves say less about what to measure than the features do.
+        """
+        kind = Transfer if any(len(source.values) > FEW for source in sources) else GaussianProcess
         self._chooser = kind(self.features, seed=self.seed)
         return self._chooser.choose(pool, n, sources=sources, known=known)
 

@@ -32,6 +32,9 @@ NOISE = (-4.5, 1.5)
 FREEDOM = 4.0
 """Degrees of freedom of the prior of the overall variance, which is 1."""
 JITTER = 1e-8
+OUTLIER = 2.5
+"""Predicted deviations beyond which a value is moved to there, so that a failed timing cannot bend everything."""
+FEWEST_FOR_OUTLIERS = 10
 
 
 class Guess(NamedTuple):
@@ -68,6 +71,16 @@ class AveragedProcess:
             chosen = rng.choice(len(y), MOST, replace=False)
             x, y = x[chosen], y[chosen]
         amplitudes, noises = self._drawn(rng)
+        self._learn(x, y, amplitudes, noises, rng)
+        if len(y) >= FEWEST_FOR_OUTLIERS:
+            held = self.held_out()
+            clipped = held.mean + np.clip(y - held.mean, -OUTLIER * held.std, OUTLIER * held.std)
+            if (clipped != y).any() and (not (y > 0).all() or (clipped > 0).all()):
+                self._learn(x, clipped, amplitudes, noises, rng)
+        return self
+
+    def _learn(self, x: Array, y: Array, amplitudes: Array, noises: Array, rng: np.random.Generator) -> None:
+        """Weigh the settings by values, and condition the best of them on these."""
         scales = [False, True] if (y > 0).all() else [False]
         many = len(y) > MANY
         rows = rng.choice(len(y), MANY, replace=False) if many else np.arange(len(y))
@@ -81,7 +94,6 @@ class AveragedProcess:
             best = np.argsort(-evidence, kind="stable")[:KEPT_OF_MANY]
             self._settings, evidence = [self._settings[i] for i in best], evidence[best]
         self.weights = _shares(evidence)
-        return self
 
     def predict(self, x: Array) -> Guess:
         """Return means and standard deviations for (n, f) features, noise included."""

@@ -123,6 +123,12 @@ def _drive(store: ResultStore, url: str, job: Job, problem: Any) -> None:
         print_table(front_rows(final), title=title)
     else:
         messages.print(final.why_no_front())
+    for metric, (measured, predicted) in results.spared.items():
+        broken = int((results.violations[results.front] > 0).sum())
+        messages.print(
+            f"{metric} was measured for {measured} networks and predicted for {predicted}; "
+            f"{broken} of the {results.front.size} on the measured front break a bound"
+        )
     for line in training_summary(store.trainings(job.id)):
         messages.print(line)
     messages.print(

@@ -9,7 +9,7 @@ from nas.jobspec.training import recipe_problems, trains_in_search, wants_shared
 from nas.jobspec.wording import shown, suggestion
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT
-from profilers.registry import metrics_of
+from profilers.registry import is_computed, metrics_of
 
 ACCURACY = "accuracy"
 LEARNED = (ACCURACY, "loss")
@@ -64,6 +64,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     unknown = _metrics(objectives, devices)
     problems += unknown
     problems += _bounds(objectives)
+    problems += _sources(objectives, job)
     problems += _data(job)
     if not unknown:
         problems += _supernet(job)
@@ -122,6 +123,30 @@ def _bounds(objectives: list[Mapping[str, Any]]) -> list[Problem]:
         elif not is_share(metric) and bound <= 0:
             message = f"{bound:g} cannot bound {shown(metric)}; allowed: above 0"
             problems.append(Problem(("objectives", index, "bound"), message))
+    return problems
+
+
+def _sources(objectives: list[Mapping[str, Any]], job: Mapping[str, Any]) -> list[Problem]:
+    """Only what a device measures can be predicted, and only where nothing but networks is searched."""
+    problems = []
+    for index, objective in enumerate(objectives):
+        metric, source = objective.get("metric"), objective.get("from", "measure")
+        if source == "measure" or not isinstance(metric, str):
+            continue
+        place = ("objectives", index, "from")
+        device, devices = metric.rpartition("@")[2], job.get("devices")
+        section = devices.get(device) if isinstance(devices, Mapping) else None
+        if not isinstance(section, Mapping):
+            message = f"{shown(source)} is for metrics of devices; leave it out for {shown(metric)}"
+        elif is_computed(section):
+            message = f"device {device!r} is computed, so predictions spare nothing; leave it out"
+        elif any(isinstance(value, list) for value in section.values()):
+            message = f"device {device!r} has settings that are searched, so its metrics are measured; leave it out"
+        elif trains_in_search(job):
+            message = "accuracy.from is 'train', and trainings take longer than measurements; leave it out"
+        else:
+            continue
+        problems.append(Problem(place, message))
     return problems
 
 

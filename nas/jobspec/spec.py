@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from nas.jobspec.consistency import LEARNED, QUANTISED, asks_learned, inconsistencies, is_share
@@ -171,9 +178,23 @@ class MeasuringSpec(Section):
 
 
 class ObjectiveSpec(Objective):
-    """An objective as a job file gives it; with no direction, accuracy and utilisation rise and all else falls."""
+    """An objective as a job file gives it; with no direction, accuracy and utilisation rise and all else falls.
+
+    Attributes:
+        source: how values of a device come about; in a job it is `from`. `measure`: each network is measured.
+            `predict`: the first ones are, and a predictor that learned from them tells the others. `auto`: those are
+            measured that may meet the bounds and join the front. What is reported in the end is always measured.
+    """
 
     model_config = ConfigDict(strict=True)
+
+    source: Literal["measure", "predict", "auto"] = Field(default="measure", alias="from")
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain = dict(handler(self))
+        source = plain.pop("source")
+        return plain if source == "measure" else {**plain, "from": source}
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,198 @@
+"""Measurements that a job is spared, and those that it is not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from nas.evaluation.evaluator import Evaluated, Request
+from nas.evaluation.predicting_evaluator import FIRST, PredictingEvaluator
+from nas.front import front, hypervolume
+from nas.jobspec.errors import JobSpecError
+from nas.jobspec.load import parse_job
+from nas.objectives import Objective, deviation, losses
+from search_spaces.families.nasbench201 import NasBench201
+from search_spaces.genotypes import Population
+from search_spaces.space import SearchSpace
+
+LATENCY = "latency_ms@cpu"
+OBJECTIVES = (
+    Objective(metric="accuracy", direction="max"),
+    Objective(metric=LATENCY, direction="min", bound=1.2),
+)
+
+
+def truth(space: SearchSpace, rows: Population) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy and latency of made-up networks: both rise with the work, with noise of their own."""
+    macs, moved = (space.costs(rows)[metric] / 1e6 for metric in ("macs", "bytes_moved"))
+    seeds = [np.random.default_rng([*row.tolist(), 5]) for row in rows]
+    noise = np.array([rng.normal(size=2) for rng in seeds])
+    return 0.9 - 0.3 / (1 + macs / 20) + 0.01 * noise[:, 0], (0.1 + 0.01 * macs + 0.02 * moved) * np.exp(
+        0.02 * noise[:, 1]
+    )
+
+
+class Bench:
+    """An evaluator that knows the truth at once and counts what it measures."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self.measured: list[str] = []
+        self.scored: list[str] = []
+        self.closed = False
+        self._done: list[Evaluated] = []
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Answer."""
+        for request in requests:
+            accuracy, latency = (float(part[0]) for part in truth(self.space, request.genotype[None]))
+            if LATENCY not in request.known:
+                self.measured.append(request.key)
+            if "accuracy" not in request.known:
+                self.scored.append(request.key)
+            self._done.append(Evaluated(request.key, {"accuracy": accuracy, LATENCY: latency, **request.known}))
+
+    def wait(self) -> list[Evaluated]:
+        """What is answered."""
+        done, self._done = self._done[:3], self._done[3:]
+        return done
+
+    def close(self) -> None:
+        """Say so."""
+        self.closed = True
+
+
+def requests(rows: Population) -> list[Request]:
+    """One for each row."""
+    return [Request(str(place), row) for place, row in enumerate(rows)]
+
+
+def run(source: str, rows: Population, space: SearchSpace) -> tuple[dict[str, Evaluated], Bench]:
+    """Evaluate rows in batches of eight."""
+    bench = Bench(space)
+    evaluator = PredictingEvaluator(bench, space, OBJECTIVES, {LATENCY: source})
+    found: dict[str, Evaluated] = {}
+    each = requests(rows)
+    for start in range(0, len(each), 8):
+        evaluator.submit(each[start : start + 8])
+        while answers := evaluator.wait():
+            found |= {answer.key: answer for answer in answers}
+    evaluator.close()
+    assert bench.closed
+    return found, bench
+
+
+@pytest.fixture(scope="module")
+def space() -> NasBench201:
+    """A small cell space."""
+    return NasBench201(resolution=8, cells=1)
+
+
+@pytest.fixture(scope="module")
+def rows(space: NasBench201) -> Population:
+    """240 distinct networks in random order."""
+    found = np.unique(space.sample(600, np.random.default_rng(0)), axis=0)
+    return np.random.default_rng(1).permutation(found)[:240]
+
+
+def test_auto_measures_what_matters(space: NasBench201, rows: Population) -> None:
+    """Each network is answered once and scored once; a few are measured; the true front is within 2 %."""
+    found, bench = run("auto", rows, space)
+    assert len(found) == len(rows)
+    assert len(bench.scored) == len(set(bench.scored)) == len(rows)
+    assert FIRST <= len(bench.measured) <= len(rows) / 4
+    assert len(set(bench.measured)) == len(bench.measured)
+    accuracy, latency = truth(space, rows)
+    measured = np.array([int(key) for key in bench.measured])
+    values = {"accuracy": accuracy, LATENCY: latency}
+    everything = losses(OBJECTIVES, values)
+    corner = np.array([-0.55, 1.2])
+    assert hypervolume(everything[measured], corner) >= 0.98 * hypervolume(everything, corner)
+    for key, answer in found.items():
+        predicted = answer.metrics[deviation(LATENCY)] > 0
+        assert predicted == (key not in bench.measured)
+        if not predicted:
+            assert answer.metrics[LATENCY] == latency[int(key)]
+
+
+def test_what_is_on_the_front_was_measured(space: NasBench201, rows: Population) -> None:
+    """With `auto` no prediction is on the front that the search hears of: the best of its interval is dominated."""
+    found, _ = run("auto", rows, space)
+    everything = [found[key] for key in sorted(found, key=int)]
+    heard = losses(
+        OBJECTIVES,
+        {o.metric: np.array([answer.metrics[o.metric] for answer in everything]) for o in OBJECTIVES},
+    )
+    within = heard[:, 1] <= 1.2
+    best = np.flatnonzero(within)[front(heard[within])]
+    assert all(everything[place].metrics[deviation(LATENCY)] == 0 for place in best)
+
+
+def test_predict_measures_the_first_only(space: NasBench201, rows: Population) -> None:
+    """What comes after has predicted values close to the truth."""
+    found, bench = run("predict", rows, space)
+    assert len(bench.measured) <= FIRST + 8
+    _, latency = truth(space, rows)
+    told = np.array([found[str(place)].metrics[LATENCY] for place in range(len(rows))])
+    assert np.median(np.abs(told / latency - 1)) < 0.1
+
+
+def test_known_values_and_history_are_used(space: NasBench201, rows: Population) -> None:
+    """What another job measured is no guess, and a job that goes on predicts at once."""
+    accuracy, latency = truth(space, rows)
+    history = [
+        (row, {"accuracy": a, LATENCY: t, deviation(LATENCY): 0.0})
+        for row, a, t in zip(rows[:40], accuracy, latency, strict=False)
+    ]
+    bench = Bench(space)
+    evaluator = PredictingEvaluator(bench, space, OBJECTIVES, {LATENCY: "predict"}, history=history)
+    evaluator.submit([Request("a", rows[50]), Request("b", rows[51], {LATENCY: 7.0})])
+    found = {answer.key: answer for answer in evaluator.wait()}
+    assert bench.measured == []
+    assert found["a"].metrics[deviation(LATENCY)] > 0
+    assert (found["b"].metrics[LATENCY], found["b"].metrics[deviation(LATENCY)]) == (7.0, 0.0)
+    assert evaluator.wait() == []
+
+
+def test_predictions_of_the_past_are_no_measurements(space: NasBench201, rows: Population) -> None:
+    """A history of predictions alone teaches nothing."""
+    history = [(row, {"accuracy": 0.5, LATENCY: 1.0, deviation(LATENCY): 0.1}) for row in rows[:40]]
+    bench = Bench(space)
+    evaluator = PredictingEvaluator(bench, space, OBJECTIVES, {LATENCY: "auto"}, history=history)
+    evaluator.submit([Request("a", rows[50])])
+    evaluator.wait()
+    assert bench.measured == ["a"]
+
+
+JOB = {
+    "name": "t",
+    "space": {"name": "nasbench201"},
+    "strategy": {"name": "random"},
+    "budget": {"evaluations": 4},
+    "devices": {"cpu": {"kind": "host"}, "npu": {"kind": "roofline", "peak_macs_per_s": 1e9, "bandwidth_gb_s": 1.0}},
+}
+
+
+def test_job_says_where_a_metric_comes_from() -> None:
+    """The key is `from`, it survives storing, and measuring is the default that is not written."""
+    spec = parse_job({**JOB, "objectives": [{"metric": LATENCY, "from": "auto"}, "macs"]}, source="job")
+    assert [o.source for o in spec.objectives] == ["auto", "measure"]
+    stored = spec.model_dump(mode="json")
+    assert stored["objectives"][0]["from"] == "auto"
+    assert "from" not in stored["objectives"][1]
+    assert parse_job(stored, source="job") == spec
+
+
+@pytest.mark.parametrize(
+    "objective, words",
+    [
+        ({"metric": LATENCY, "from": "guess"}, "'measure', 'predict' or 'auto'"),
+        ({"metric": "macs", "from": "auto"}, "for metrics of devices"),
+        ({"metric": "latency_ms@npu", "from": "predict"}, "computed"),
+    ],
+    ids=["unknown", "static", "computed"],
+)
+def test_sources_that_make_no_sense(objective: dict[str, str], words: str) -> None:
+    """Told with their place before any work starts."""
+    with pytest.raises(JobSpecError, match=rf"objectives\[0\].*{words}"):
+        parse_job({**JOB, "objectives": [objective]}, source="job")
