@@ -54,6 +54,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/search_speed.py --json out/search_speed.json
 	$(BIN)/python benchmarks/profiling.py --json out/profiling.json
 	$(BIN)/python benchmarks/supernet_speed.py --json out/supernet_speed.json
+	$(BIN)/python benchmarks/service.py --json out/service.json
 
 clean:
 	rm -rf $(VENV) out

@@ -155,9 +155,9 @@ class Search:
             if fingerprint in self.devices and fingerprint not in self._seen:
                 self.store.add_device(self.devices[fingerprint])
                 self._seen.add(fingerprint)
-        self.store.add_measurements(self.lease, [row for answer in answers for row in measurements(answer)])
         outcomes = [self._outcome(answer) for answer in answers]
-        self.store.add_evaluations(self.lease, outcomes)
+        measured = [row for answer in answers for row in measurements(answer)]
+        self.store.add_evaluations(self.lease, outcomes, measured)
         for outcome in outcomes:
             self._results[outcome.architecture_key] = {} if outcome.error else dict(outcome.metrics)
         self.on_result(len(self._results))

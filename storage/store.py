@@ -217,8 +217,13 @@ class ResultStore:
             jobs.get(connection, job_id, self.name)
             return history.proposals(connection, job_id)
 
-    def add_evaluations(self, lease: Lease, rows: Iterable[Outcome]) -> range:
+    def add_evaluations(self, lease: Lease, rows: Iterable[Outcome], measured: Iterable[Measurement] = ()) -> range:
         """Record outcomes in the order in which the strategy is told: all of them or, after an error, none.
+
+        Args:
+            lease: the driver's.
+            rows: the outcomes.
+            measured: what was measured for them, recorded with them, as by `add_measurements`.
 
         Returns:
             The numbers of these evaluations within the job.
@@ -228,10 +233,11 @@ class ResultStore:
             AlreadyEvaluated: the job has an evaluation of one of these architectures.
             InvalidRecord: the job never proposed one of them, or a metric is no number.
         """
-        checked = history.checked_outcomes(rows)
+        checked, timed = history.checked_outcomes(rows), measurements.checked(measured)
         with self.database.write() as connection:
             now = self.clock()
             jobs.hold(connection, lease, now, self.name)
+            measurements.add(connection, timed, lease.job_id, now)
             return history.add_evaluations(connection, lease.job_id, checked, now)
 
     def evaluations(self, job_id: str, *, start: int = 0, limit: int | None = None) -> list[Evaluation]:
