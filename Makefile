@@ -47,12 +47,14 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench $(VENV)/.browser
 	mkdir -p out
 	$(BIN)/python benchmarks/graph_speed.py --json out/graph_speed.json
 	$(BIN)/python benchmarks/population_speed.py --json out/population_speed.json
 	$(BIN)/python benchmarks/search_speed.py --json out/search_speed.json
 	$(BIN)/python benchmarks/profiling.py --json out/profiling.json
+	$(BIN)/python benchmarks/browser_profiling.py --chromium "$$(which chromium chromium-browser google-chrome | head -n 1)" \
+	  --json out/browser_profiling.json
 	$(BIN)/python benchmarks/supernet_speed.py --json out/supernet_speed.json
 	$(BIN)/python benchmarks/service.py --json out/service.json
 

@@ -38,7 +38,7 @@ def read_answer(answer: Frame, device: str, fingerprint: str, rule: TimingRule) 
     if event == "refused":
         raise ModelRefused(message)
     if event == "failed":
-        reason = _reason(header.get("reason"))
+        reason = read_reason(header.get("reason"))
         raise (DeviceLost if reason in LOSSES else ProfilingFailed)(message, reason)
     try:
         peak = header["peak_memory_bytes"]
@@ -100,7 +100,7 @@ def error_answer(error: ModelRefused | ProfilingFailed) -> Frame:
     return Frame({"event": "failed", "message": str(error), "reason": error.reason}, b"")
 
 
-def _reason(given: object) -> Reason:
+def read_reason(given: object) -> Reason:
     """Read the reason of a failure."""
     return next((reason for reason in REASONS if reason == given), "protocol")
 

@@ -24,6 +24,7 @@ class BrowserDevice(RemoteDevice):
         browser: the name that was typed in the browser; `name` if not given.
         backend: see `browser_settings.BrowserSettings`, as for
         threads,
+        precision,
         optimisation,
         batch.
 
@@ -38,6 +39,7 @@ class BrowserDevice(RemoteDevice):
     browser: str | None = None
     backend: str = "wasm"
     threads: int = 1
+    precision: str = "fp32"
     optimisation: str = "all"
     batch: int = 1
 
@@ -63,4 +65,4 @@ class BrowserDevice(RemoteDevice):
 
     @property
     def _settings(self) -> BrowserSettings:
-        return BrowserSettings(self.backend, self.threads, self.optimisation, self.batch)
+        return BrowserSettings(self.backend, self.threads, self.precision, self.optimisation, self.batch)

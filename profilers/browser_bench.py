@@ -11,7 +11,7 @@ from profilers.browser_lobby import Lobby
 from profilers.browser_settings import BrowserSettings
 from profilers.cancellation import Cancellation
 from profilers.device import Device, Fact
-from profilers.errors import DeviceAway, DeviceLost, DeviceRefused
+from profilers.errors import DeviceAway, DeviceRefused
 from profilers.joined_browser import JoinedBrowser, Task
 from profilers.limits import GIB, Limits
 from profilers.measurement import Measurement
@@ -42,7 +42,7 @@ class JoinedDevice(Device):
     @property
     def description(self) -> dict[str, Fact]:
         """Browser, machine, ONNX Runtime Web and its settings."""
-        return {"kind": self.kind, "browser": self.name, **self.facts, "precision": "fp32", **asdict(self.settings)}
+        return {"kind": self.kind, "browser": self.name, **self.facts, **asdict(self.settings)}
 
 
 class BrowserProfiler(Profiler):
@@ -72,10 +72,9 @@ class BrowserProfiler(Profiler):
         """Measure how long a model takes in a browser; see `profiler.Profiler.profile`."""
         if not isinstance(device, JoinedDevice):
             raise DeviceRefused([f"a browser that has joined is expected (got {device.name!r}, {device.kind})"])
-        if device.browser.facts != device.facts:
-            raise DeviceLost(f"browser {device.name!r} is not the one that it was", "changed")
-        model = self._preparer.prepare(model_bytes, self._limits, device.settings.batch, dimensions or {})
-        task = Task(self._header(model, device.settings), _content(model), self._limits)
+        settings = device.settings
+        model = self._preparer.prepare(model_bytes, self._limits, settings.precision, settings.batch, dimensions or {})
+        task = Task(self._header(model, settings), _content(model), self._limits, device.facts)
         answer = device.browser.measure(task, cancellation or Cancellation())
         measured = read_answer(answer, device.name, device.fingerprint, self._rule)
         return replace(measured, queued_ms=measured.queued_ms + task.queued_ms)

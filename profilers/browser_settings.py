@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from profilers.device import Fact
 from profilers.errors import DeviceRefused
-from profilers.host import MAX_BATCH, OPTIMISATIONS
+from profilers.host import MAX_BATCH, OPTIMISATIONS, PRECISIONS
 
 BACKENDS = ("wasm", "webgpu")
 
@@ -20,6 +20,7 @@ class BrowserSettings:
         backend: `wasm`, on the processor, or `webgpu`.
         threads: of WebAssembly; more than one needs a page that is cross-origin isolated, which browsers grant to HTTPS
             and to localhost alone.
+        precision: number format; fp32, or int8: models in 32-bit floats are quantised before they are sent.
         optimisation: graph optimisation level; a key of `host.OPTIMISATIONS`.
         batch: samples in one timed run; the size of the model's symbolic first axis.
 
@@ -29,6 +30,7 @@ class BrowserSettings:
 
     backend: str = "wasm"
     threads: int = 1
+    precision: str = "fp32"
     optimisation: str = "all"
     batch: int = 1
 
@@ -36,6 +38,8 @@ class BrowserSettings:
         problems = []
         if self.backend not in BACKENDS:
             problems.append(f"backend must be one of {', '.join(BACKENDS)} (got {self.backend!r:.80})")
+        if self.precision not in PRECISIONS:
+            problems.append(f"precision must be one of {', '.join(PRECISIONS)} (got {self.precision!r:.80})")
         if self.optimisation not in tuple(OPTIMISATIONS):
             problems.append(f"optimisation must be one of {', '.join(OPTIMISATIONS)} (got {self.optimisation!r:.80})")
         for name, largest in (("threads", MAX_THREADS), ("batch", MAX_BATCH)):

@@ -46,11 +46,13 @@ class Task:
         header: what the page has to know, as a JSON object.
         content: the model, and the inputs one after the other.
         limits: what it may use.
+        facts: what the browser is that it is meant for; no other one gets it.
     """
 
     header: dict[str, object]
     content: bytes
     limits: Limits
+    facts: Mapping[str, Fact]
     asked_at: float = field(default_factory=time.monotonic)
     lost: int = 0
     queued_ms: float = 0.0
@@ -139,12 +141,13 @@ class JoinedBrowser:
         with self._changed:
             self._hear(key)
             self._return_task()
-            while not self._waiting:
+            while (task := next((task for task in self._waiting if task.facts == self.facts), None)) is None:
                 rest = deadline - time.monotonic()
                 if rest <= 0 or not self._changed.wait(rest):
                     return None
                 self._hear(key)
-            task, now = self._waiting.popleft(), time.monotonic()
+            now = time.monotonic()
+            self._waiting.remove(task)
             task.queued_ms = (now - task.asked_at) * 1e3
             self._lease = Lease(secrets.token_hex(16), task, now)
             return self._lease
@@ -221,6 +224,10 @@ class JoinedBrowser:
     def _judge(self, task: Task) -> None:
         """See whether a task takes too long, wherever it is."""
         lease, limits, now = self._lease, task.limits, time.monotonic()
+        if task.facts != self.facts:
+            keys = [key for key in self.facts if self.facts[key] != task.facts.get(key)]
+            changes = "; ".join(f"{key} was {task.facts.get(key)!r} and is {self.facts[key]!r}" for key in keys)
+            raise DeviceLost(f"browser {self.name!r} is another one than before: {changes}", "changed")
         if lease is None or lease.task is not task:
             if self.silent_s > AWAY_S:
                 raise DeviceLost(

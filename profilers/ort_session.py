@@ -69,12 +69,7 @@ def time_model(
         ProfilingFailed: ONNX Runtime fails; the reason is load, run or memory.
     """
     shapes = fix_shapes(model, settings.batch, dimensions)
-    if settings.precision == "int8" and not is_quantised(model):
-        model_bytes = _quantised(model, shapes)
-    elif settings.precision == "fp32" and is_quantised(model):
-        raise ModelRefused("the model is quantised, but the device measures in fp32; measure it with precision int8")
-    elif shapes.renamed:
-        model_bytes = model.SerializeToString()
+    model_bytes = in_precision(model, settings.precision, shapes) or model_bytes
     before = _allocated_bytes()
     start = time.perf_counter_ns()
     session = _opened(model_bytes, settings, shapes)
@@ -161,6 +156,20 @@ def _session(
     session = ort.InferenceSession(model_bytes, options, providers=[settings.provider])
     session.disable_fallback()
     return session
+
+
+def in_precision(model: ModelProto, precision: str, shapes: InputShapes) -> bytes:
+    """Write a model anew where its precision or the names of its axes have to change; empty where it may stay.
+
+    Raises:
+        ModelRefused: it is quantised, and the precision is fp32.
+        ProfilingFailed: ONNX Runtime cannot quantise it.
+    """
+    if precision == "int8" and not is_quantised(model):
+        return _quantised(model, shapes)
+    if precision == "fp32" and is_quantised(model):
+        raise ModelRefused("the model is quantised, but the device measures in fp32; measure it with precision int8")
+    return model.SerializeToString() if shapes.renamed else b""
 
 
 def _quantised(model: ModelProto, shapes: InputShapes) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx.helper import tensor_dtype_to_np_dtype
 
+from profilers.answer import read_reason
 from profilers.device_lock import lock_path
 from profilers.errors import ModelRefused, ProfilingFailed
 from profilers.frames import Frame
@@ -44,9 +45,9 @@ class ModelPreparer:
         self._one_at_a_time = threading.Lock()
 
     def prepare(
-        self, model: bytes | memoryview, limits: Limits, batch: int, dimensions: Mapping[str, int]
+        self, model: bytes | memoryview, limits: Limits, precision: str, batch: int, dimensions: Mapping[str, int]
     ) -> PreparedModel:
-        """Check a model and make its inputs.
+        """Check a model, quantise it where the precision is int8, and make its inputs.
 
         Raises:
             ModelRefused: it may not be run.
@@ -57,6 +58,7 @@ class ModelPreparer:
             "lock": str(lock_path("model-check")),
             "limits": asdict(limits),
             "session": None,
+            "precision": precision,
             "batch": batch,
             "dimensions": dict(dimensions),
         }
@@ -65,7 +67,7 @@ class ModelPreparer:
         if answer.header.get("event") == "refused":
             raise ModelRefused(str(answer.header["message"]))
         if answer.header.get("event") == "failed":
-            raise ProfilingFailed(str(answer.header["message"]), "memory")
+            raise ProfilingFailed(str(answer.header["message"]), read_reason(answer.header.get("reason")))
         given = answer.header
         assert isinstance(given["inputs"], list)
         assert isinstance(given["sizes"], dict)
@@ -98,7 +100,7 @@ class ModelPreparer:
             if worker is None:
                 worker = WorkerProcess()
                 worker.begin(header, model, limits)
-            answer = worker.finish(limits, len(model) + (1 << 20))
+            answer = worker.finish(limits, 2 * len(model) + (1 << 20))
         except BaseException:
             if worker:
                 worker.kill()

@@ -8,7 +8,7 @@ It speaks frames over its standard input and output, one model at a time:
     <- {"event": "measured", ...}                             with the samples as payload (float64), or
     <- {"event": "refused" | "failed", "message", ...}
 
-With None as session and a "batch" beside it, the model is checked and not run:
+With None as session, and a "batch" and a "precision" beside it, the model is checked and not run:
 
     <- {"event": "prepared", "sizes", "inputs"}               with the model as payload where it was changed
 
@@ -42,7 +42,7 @@ from profilers.layer_timing import TRACE_BYTES
 from profilers.limits import Limits
 from profilers.model_check import check_model
 from profilers.model_inputs import fix_shapes
-from profilers.ort_session import SessionSettings, time_model
+from profilers.ort_session import SessionSettings, in_precision, time_model
 from profilers.timing import TimingRule
 
 _LOG_BYTES = 1 << 20
@@ -89,12 +89,13 @@ def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
     settings = SessionSettings(**_section(request, "session")) if request.header["session"] else None
     size = int(str(request.header["model_bytes"]))
     rule = TimingRule(**_section(request, "rule")) if settings else TimingRule()
-    written = _QUANTISING * size if settings and settings.precision == "int8" else 0
+    precision = settings.precision if settings else str(request.header["precision"])
+    written = _QUANTISING * size if precision == "int8" else 0
     _limit(limits, _LOG_BYTES + max(written, 2 * size + TRACE_BYTES if rule.layer_runs else 0))
     model_bytes = os.pread(model_fd, size, 0)
     model = check_model(model_bytes, limits)
     if settings is None:
-        return _prepared(model, int(str(request.header["batch"])), _section(request, "dimensions"))
+        return _prepared(model, precision, int(str(request.header["batch"])), _section(request, "dimensions"))
     seen = time_model(
         model,
         model_bytes,
@@ -115,12 +116,14 @@ def _measure(request: Frame, model_fd: int) -> tuple[dict[str, object], bytes]:
     return header, seen.timing.samples_ms.astype("<f8").tobytes() + layers
 
 
-def _prepared(model: ModelProto, batch: int, dimensions: dict[str, Any]) -> tuple[dict[str, object], bytes]:
-    """Say which inputs a checked model needs; one with nameless axes is written anew, with names."""
+def _prepared(
+    model: ModelProto, precision: str, batch: int, dimensions: dict[str, Any]
+) -> tuple[dict[str, object], bytes]:
+    """Say which inputs a checked model needs; where it has to be quantised or its axes named, it is written anew."""
     shapes = fix_shapes(model, batch, dimensions)
     inputs = [[given.name, given.data_type, given.shape] for given in shapes.inputs]
     header: dict[str, object] = {"event": "prepared", "sizes": shapes.sizes, "inputs": inputs}
-    return header, model.SerializeToString() if shapes.renamed else b""
+    return header, in_precision(model, precision, shapes)
 
 
 def _section(request: Frame, key: str) -> dict[str, Any]:

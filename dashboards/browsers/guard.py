@@ -79,7 +79,10 @@ class Guard:
     def _refusal(self, headers: Headers, scheme: str) -> str:
         """Say why a request is not answered; nothing if it is."""
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            name = ""
         if not (name in self._hosts or _is_address(name)):
             return f"this service is not called {name[:100]!r}; name it with --host if it is"
         origin = headers.get("origin")

@@ -97,7 +97,8 @@ class BrowserService:
         context = tls.context() if tls else None
         self._socket = config.bind_socket()
         scheme = "https" if tls else "http"
-        self.page = f"{scheme}://{show_address(*self._socket.getsockname()[:2])}/"
+        shown = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104 - that is what is asked
+        self.page = f"{scheme}://{show_address(shown, self._socket.getsockname()[1])}/"
         self._benches = BrowserBenches(self.lobby, limits, self.page)
         try:
             self._agent = AgentServer(read_address(serve), self._benches.find, token, context)

@@ -23,6 +23,7 @@ from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
 from profilers.measurement import median_interval
 from profilers.model_inputs import fix_shapes, make_inputs
+from profilers.quantisation import quantise
 from profilers.remote_profiler import RemoteProfiler
 from profilers.timing import Timing, TimingRule, take_timing
 from search_spaces.families.mobilenet_v3 import MobileNetV3
@@ -227,6 +228,22 @@ def test_nobody_has_joined(service: Service, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(DeviceLost, match=message) as lost:
         _ = service.device("nobody").description
     assert lost.value.reason == "lost"
+
+
+def test_int8(context: BrowserContext, service: Service) -> None:
+    """With precision int8 a model is quantised before it is sent; one in fp32 refuses what is quantised."""
+    join(context, service, "integers")
+    floats, integers = (service.device("integers", precision=precision) for precision in ("fp32", "int8"))
+    model = onnx_models.conv_net(layers=2)
+    quantised = quantise(onnx.load_model_from_string(model), [{"image": np.ones((1, 3, 32, 32), np.float32)}])
+    with RemoteProfiler(RULE) as profiler:
+        for given in (model, quantised):
+            seen = profiler.profile(given, integers)
+            assert seen.runs >= RULE.min_runs
+        assert (integers.description["precision"], seen.fingerprint) == ("int8", integers.fingerprint)
+        assert floats.fingerprint != integers.fingerprint
+        with pytest.raises(ModelRefused, match="the model is quantised, but the device measures in fp32"):
+            profiler.profile(quantised, floats)
 
 
 def double_conv() -> bytes:

@@ -141,6 +141,7 @@ def test_headers(service: Service) -> None:
     "headers, status, message",
     [
         ({"Host": "evil.test"}, 403, "this service is not called 'evil.test'"),
+        ({"Host": "[::1"}, 403, "this service is not called ''"),
         ({"Origin": "http://evil.test"}, 403, "requests from other sites are not answered"),
         ({"Authorization": "Bearer nobody"}, 401, "this page has not joined"),
         ({}, 401, "Not authenticated"),

@@ -35,7 +35,7 @@ def browser() -> JoinedBrowser:
 
 def measured(pool: ThreadPoolExecutor, browser: JoinedBrowser, **limits: float) -> Future[Frame]:
     """What will come of a task."""
-    return pool.submit(browser.measure, Task({}, b"model", Limits(**limits)), Cancellation())
+    return pool.submit(browser.measure, Task({}, b"model", Limits(**limits), FACTS), Cancellation())
 
 
 def test_a_task_and_its_answer(pool: ThreadPoolExecutor, browser: JoinedBrowser) -> None:
@@ -120,6 +120,18 @@ def test_browser_that_stays_away(
     assert lost.value.reason == "lost"
 
 
+def test_another_browser(pool: ThreadPoolExecutor, browser: JoinedBrowser) -> None:
+    """One that takes the name of another gets none of its tasks: they would be of two devices."""
+    key = browser.join(FACTS)
+    future = measured(pool, browser)
+    assert browser.take(key, WAIT_S) is not None
+    key = browser.join({**FACTS, "cores": 8})
+    assert browser.take(key, 0) is None
+    with pytest.raises(DeviceLost, match="browser 'phone' is another one than before: cores was 2 and is 8") as lost:
+        future.result()
+    assert lost.value.reason == "changed"
+
+
 def test_page_that_hangs(pool: ThreadPoolExecutor, browser: JoinedBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that shows signs of life and never answers is stopped a little after the limit, and told so."""
     monkeypatch.setattr(profilers.joined_browser, "GRACE_S", 0.0)
@@ -143,7 +155,7 @@ def test_one_after_the_other(pool: ThreadPoolExecutor, browser: JoinedBrowser) -
         measured(pool, browser, queue_s=0.01).result()
     assert failed.value.reason == "queue"
     cancellation = Cancellation()
-    third = pool.submit(browser.measure, Task({}, b"", Limits()), cancellation)
+    third = pool.submit(browser.measure, Task({}, b"", Limits(), FACTS), cancellation)
     cancellation.cancel()
     with pytest.raises(ProfilingFailed, match="cancelled"):
         third.result()
