@@ -39,7 +39,7 @@ from search_spaces.supernet.evaluation import evaluate
 from search_spaces.supernet.supernet import Supernet
 from search_spaces.training.optimiser import weights_optimiser
 
-RECIPE = {"batch_size": 64, "learning_rate": 0.05, "logits_learning_rate": 0.02, "shift": 4, "flip": True}
+RECIPE = {"batch_size": 64, "learning_rate": 0.1, "shift": 4, "flip": True}
 FEWEST = 4
 TIMED_STEPS = 6
 

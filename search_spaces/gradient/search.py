@@ -98,10 +98,10 @@ class GradientSearch:
         self.optimiser = weights_optimiser(self.supernet, settings, scores)
         self.weights += scores
         decay = method.decay if settings.logits_weight_decay is None else settings.logits_weight_decay
-        self.logits_optimiser = torch.optim.Adam(
-            self.logits.values, settings.logits_learning_rate, method.betas, weight_decay=decay
-        )
         self.steps = len(self._halves[0]) // settings.batch_size
+        self.logits_optimiser = torch.optim.Adam(
+            self.logits.values, settings.logits_rate(self.steps), method.betas, weight_decay=decay
+        )
         self.stability = Stability(settings)
         self._state = LearnedState(
             self.supernet,

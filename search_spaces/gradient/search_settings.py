@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from search_spaces.training.augmentation_settings import AugmentationSettings
 
+TRAVEL, SLOWEST, FASTEST = 15.0, 3e-4, 0.1
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -29,8 +30,10 @@ class SearchRecipe(BaseModel):
     gradient_clip: Positive | None = Field(
         default=5.0, description="largest norm of the weights' gradient, null for no limit"
     )
-    logits_learning_rate: Positive = Field(
-        default=0.003, description="the papers' 0.0003 is for tens of thousands of steps; short searches need more"
+    logits_learning_rate: Positive | None = Field(
+        default=None,
+        description=f"by default {TRAVEL:g} divided by the steps of the logits, from {SLOWEST:g} to {FASTEST:g}: short "
+        "searches need more than the papers' 0.0003, which is for tens of thousands of steps",
     )
     logits_weight_decay: float | None = Field(default=None, ge=0, description="by default the method's own")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread over all classes")
@@ -65,6 +68,12 @@ class SearchRecipe(BaseModel):
     eigenvalue_window: int = Field(
         default=5, ge=1, le=100, description="rounds over which the eigenvalue is averaged, and that are gone back"
     )
+
+    def logits_rate(self, steps: int) -> float:
+        """The learning rate of the logits of a search with so many steps a round."""
+        if self.logits_learning_rate is not None:
+            return self.logits_learning_rate
+        return min(FASTEST, max(SLOWEST, TRAVEL / (steps * (self.rounds - self.warmup_rounds))))
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

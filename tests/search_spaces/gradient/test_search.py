@@ -252,6 +252,15 @@ def test_steps_of_the_logits_leave_weights_alone(directions: SearchSpace, correl
     assert all(torch.equal(found, torch.ones_like(found)) for found in gradients if found is not None)
 
 
+def test_the_rate_of_the_logits_follows_the_length_of_the_search() -> None:
+    """Unless it is given."""
+    assert SearchSettings(rounds=50).logits_rate(100) == pytest.approx(15 / 5000)
+    assert SearchSettings(rounds=50, warmup_rounds=25).logits_rate(100) == pytest.approx(15 / 2500)
+    assert SearchSettings(rounds=2).logits_rate(3) == 0.1
+    assert SearchSettings(rounds=1000).logits_rate(1000) == 3e-4
+    assert SearchSettings(rounds=2, logits_learning_rate=0.5).logits_rate(3) == 0.5
+
+
 @pytest.mark.parametrize("name", ["gdas", "proxyless"])
 def test_computing_again_changes_nothing_but_memory(directions: SearchSpace, correlated: Data, name: str) -> None:
     """Weights and logits are the same to the bit with and without."""
