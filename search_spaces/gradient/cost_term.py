@@ -52,6 +52,19 @@ class CostTerm:
         return loss * relative.clamp(min=1e-6) ** settings.weight
 
     @torch.no_grad()
+    def pressure(self, loss: float, logits: Logits) -> float:
+        """By how much what the logits minimise grows for a unit of expected cost, where the loss is so high."""
+        settings = self.settings
+        if settings.form == "weighted":
+            return settings.weight or 0.0
+        target = settings.target or 1.0
+        if settings.form == "budget":
+            return self.multiplier / target
+        relative = max(float(self.cost.expected(logits.expected())) / target, 1e-6)
+        exponent = settings.weight or 0.0
+        return float(loss * exponent * relative ** (exponent - 1) / target)
+
+    @torch.no_grad()
     def update(self, logits: Logits) -> None:
         """Let the multiplier of a budget follow the expected cost, after a step of the logits."""
         if self.settings.form == "budget" and self.settings.target is not None:

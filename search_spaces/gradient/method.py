@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from search_spaces.gradient.channel_groups import ChannelGroups
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method_settings import MethodSettings
 from search_spaces.gradient.mixing import Paths
@@ -114,6 +115,10 @@ class Method(MethodSettings, ABC):
     def logits(self, supernet: Supernet, structure: Structure, seed: int) -> Logits:
         """Where the search begins, on the device of the supernet."""
         return Logits(structure.space, seed, supernet.device)
+
+    def groups(self, logits: Logits) -> ChannelGroups | None:
+        """Channel groups whose norms the weights pay for; None for none."""
+        return None
 
     def rate(self, progress: float) -> float:
         """The share of the peak learning rate that weights have: a cosine from 1 to 0."""

@@ -63,7 +63,13 @@ class ProxylessSettings(MethodSettings):
 
 
 class SinglePathSettings(MethodSettings):
-    """Single-Path NAS has no options of its own."""
+    """Options of Single-Path NAS."""
+
+    surrogate: Literal["l1", "l2"] | None = Field(
+        default=None,
+        description="norm of channel groups that weights pay for in proportion to what the groups cost, so that widths "
+        "shrink; null for none, else it needs a cost",
+    )
 
 
 class DassSettings(MethodSettings):

@@ -52,6 +52,7 @@ class GradientSearch:
         supernet: the shared weights, of which `weights` learn.
         logits: what is known of the decisions.
         masks: of sparse weights, where the method learns any.
+        groups: of channels whose norms the weights pay for, where the method has any.
         stability: whether it ended early.
         rounds: how many are done.
 
@@ -92,6 +93,9 @@ class GradientSearch:
         self.weights = [value for value in self.supernet.shared.values() if value.requires_grad]
         self.relaxed = RelaxedSupernet(self.supernet, recompute=settings.recompute)
         self.logits = method.logits(self.supernet, self.structure, settings.seed)
+        self.groups = method.groups(self.logits)
+        if self.groups is not None and term is None:
+            raise ValueError(f"surrogate {self.groups.norm!r} stands for a cost, and this search pays for none")
         first = method.relax(self.logits, self.structure, np.random.default_rng(0), 0.0, learns=True)
         self.relaxed.network(first.paths)  # what cannot be built is refused now
         scores = [] if self.masks is None else list(self.masks.scores.values())
@@ -291,6 +295,8 @@ class GradientSearch:
             relaxation = self.method.relax(self.logits, self.structure, rng, progress, learns=False)
         loss, correct = self._loss(batch, relaxation)
         value = self._finite(loss, step)
+        if self.groups is not None and self.term is not None:
+            loss = loss + self.term.pressure(value, self.logits) * self.groups(self.logits, self.term.cost)
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
         if self.settings.gradient_clip is not None:

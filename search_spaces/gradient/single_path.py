@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search_spaces.gradient.channel_groups import ChannelGroups
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.method import Method, Relaxation, drawn
 from search_spaces.gradient.method_settings import SinglePathSettings
@@ -82,6 +83,11 @@ class SinglePath(SinglePathSettings, Method):
                 f"{structure.space.name!r} has none; use gdas, fbnet or proxyless"
             )
         return thresholds
+
+    def groups(self, logits: Logits) -> ChannelGroups | None:
+        """Those of width decisions, with the option `surrogate`."""
+        assert isinstance(logits, Thresholds)
+        return None if self.surrogate is None else ChannelGroups(logits.superkernels, self.surrogate)
 
     def relax(
         self, logits: Logits, structure: Structure, rng: np.random.Generator, progress: float, *, learns: bool

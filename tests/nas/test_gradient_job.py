@@ -118,7 +118,7 @@ def test_a_budget_of_a_device_is_kept_by_what_is_derived(cluster: None, tmp_path
     plain = {
         **job("gdas", cost={"metric": LATENCY, "probes": 40}),
         "devices": DEVICES,
-        "objectives": ["accuracy", {"metric": LATENCY, "bound": 0.35}],
+        "objectives": ["accuracy", {"metric": LATENCY, "bound": 0.027}],
     }
     with ResultStore(f"sqlite:///{tmp_path}/nas.db") as store:
         first = begun(store, plain)
@@ -133,9 +133,10 @@ def test_a_budget_of_a_device_is_kept_by_what_is_derived(cluster: None, tmp_path
         free = begun(store, {**plain, "strategy": {**plain["strategy"], "cost": None}})
         drive(store, free, tmp_path)
         last = store.rounds(first)[-1]
-        derived = next(row for row in rows if row.genotype == last.genotype)
-        assert derived.metrics[LATENCY] <= 0.35
-        assert last.metrics["cost_derived"] == pytest.approx(derived.metrics[LATENCY], rel=0.25)
+        space = prepare(parse_job(plain)).space
+        key = space.key(space.genotype(last.genotype))
+        derived = next(row for row in rows if row.architecture_key == key)
+        assert derived.metrics[LATENCY] <= last.metrics["cost_derived"] <= 0.027
         assert "cost_derived" not in store.rounds(free)[-1].metrics
         (device,) = store.devices()
         keys = [row.architecture_key for row in rows]
