@@ -21,6 +21,7 @@ from nas.problem import Problem
 from nas.progress import Progress
 from nas.trials.feed import End, Feed, Report, Reports
 from nas.trials.halving import Halving, replayed
+from nas.trials.prospects import Prospects
 from nas.trials.trial import NetworkTrial, TrialData, checkpoint_file
 from nas.tune import tune
 from search_spaces.space import Genotype
@@ -101,10 +102,15 @@ class Trainings:
         self._epochs: dict[str, tuple[int, int]] = {}  # done and asked for
         self._reports: queue.Queue[Report] = queue.Queue()
         self._feed, self._end = Feed(), End()
-        self._halving = Halving(self._spec.halving, self._losses, None)
+        assert problem.dataset is not None
+        samples, curves = problem.dataset.validation.labels.size, self._spec.curves
+        self._prospects = None if curves is None else Prospects(curves, self._objectives, samples)
+        self._halving = Halving(self._spec.halving, self._losses, None if curves is None else self._why_not)
         self._problem, self._weights, self._device = problem, weights, device
         self._thread: threading.Thread | None = None
         self._broken: BaseException | None = None
+        if problem.spec.trains_in_search:
+            self._recall()
 
     def submit(self, works: Sequence[Work]) -> None:
         """Queue networks; what ended already is answered at once."""
@@ -123,7 +129,7 @@ class Trainings:
                 new.append(work)
             else:
                 self._epochs[work.key] = past.epochs, past.epochs
-                replayed(self._halving, work.key, _results(past))
+                self._learn(past)
                 self._ended.append(past)
         for work in new:
             self._feed.put(
@@ -162,6 +168,27 @@ class Trainings:
         if self._thread is not None:
             self._thread.join(timeout=30)
             self._thread = None
+
+    def _recall(self) -> None:
+        """Take in what an earlier process trained; those whose evaluation is stored are not submitted again."""
+        for evaluation in self._store.evaluations(self._lease.job_id):
+            past = self._past.get(evaluation.architecture_key)
+            if past is not None and past.status in (TrainingStatus.FINISHED, TrainingStatus.STOPPED):
+                self._known[past.architecture_key] = evaluation.metrics
+                self._epochs[past.architecture_key] = past.epochs, past.epochs
+                self._learn(past)
+
+    def _learn(self, past: Training) -> None:
+        """Have an ended training count for those to come."""
+        replayed(self._halving, past.architecture_key, _results(past))
+        if self._prospects is not None and past.status is TrainingStatus.FINISHED:
+            last = {metric: past.curve[metric][-1] for metric in LEARNED}
+            self._prospects.add({**self._known[past.architecture_key], **last}, past.curve)
+
+    def _why_not(self, key: str, result: Mapping[str, Any]) -> str | None:
+        """Why a training cannot join the front any more, asked by the scheduler in its own thread."""
+        assert self._prospects is not None
+        return self._prospects.why_not(self._known[key], result, self._epochs[key][1])
 
     def _losses(self, key: str, metrics: Mapping[str, Any]) -> NDArray[np.float64]:
         """(m,) losses of a network with the learned metrics of an epoch."""
@@ -238,6 +265,8 @@ class Trainings:
                 metrics = {trained(metric): float(result[metric]) for metric in LEARNED} | dict(work.beside)
                 training = replace(training, status=TrainingStatus.FINISHED)
                 self._keep(training)
+                if self._prospects is not None:
+                    self._prospects.add({**work.known, **{m: result[m] for m in LEARNED}}, training.curve)
             elif result["done"]:
                 left = training.epochs - result["epoch"]
                 training = replace(

@@ -1,12 +1,14 @@
 """What is recorded of trainings, told by trials that are made up here and not run by Ray."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.jobspec.load import parse_job
+from nas.jobspec.training import CurvesSpec
 from nas.problem import Problem, prepare
 from nas.progress import Silent
 from nas.trials.feed import Report
@@ -151,3 +153,41 @@ def test_trials_that_end_by_themselves_are_an_error(
     with pytest.raises(RuntimeError, match="the trials of Ray Tune have ended"):
         broken.wait()
     broken.close()
+
+
+def test_learning_curves_stop_what_has_no_prospects(
+    store: ResultStore, lease: Lease, problem: Problem, tmp_path: Path
+) -> None:
+    """The reason is kept with the saved time, and after a restart of a search that trains, the curves are known."""
+    curves = problem.spec.train.model_copy(update={"halving": None, "curves": CurvesSpec(after=4)})  # type: ignore[union-attr]
+    accuracy = problem.spec.accuracy.model_copy(update={"source": "train"})
+    spec = problem.spec.model_copy(update={"train": curves, "accuracy": accuracy})
+    searching = replace(problem, spec=spec)
+    known = [digit * 64 for digit in "0123"]
+    store.add_proposals(lease, 1, [Architecture(key, "mobilenet_v3", {"n": key[0]}) for key in known])
+    first = trainings(store, lease, searching, tmp_path)
+    first.submit([work(problem, key, macs) for key, macs in zip(known, (5.0, 4.0, 3.0, 2.0), strict=True)])
+    for key, error in zip(known, (0.2, 0.4, 0.6, 0.8), strict=True):
+        first.say(key, 1, 1 - error)
+        first.say(key, 2, 1 - error / 2)
+        weights_file(tmp_path, key).write_bytes(b"weights")
+        first.say(key, 3, 1 - error / 4, done=True)
+    assert [ended.status for _ in known for ended in first.wait()] == [TrainingStatus.FINISHED] * 4
+    rows = {key: {"accuracy": 1 - error / 4, "macs": macs} for key, error, macs in zip(
+        known, (0.2, 0.4, 0.6, 0.8), (5.0, 4.0, 3.0, 2.0), strict=True)}  # fmt: skip
+    store.add_evaluations(lease, [Outcome(key, row) for key, row in rows.items()])
+
+    for process in (first, trainings(store, lease, searching, tmp_path)):
+        key = KEYS[0] if process is first else KEYS[1]
+        process.submit([work(problem, key, macs=6.0)])
+        process.say(key, 1, 0.5)
+        (stopped,) = process.wait()
+        assert stopped.status is TrainingStatus.STOPPED
+        assert stopped.saved_seconds == 4.0
+        assert stopped.cause is not None
+        assert stopped.cause.startswith("at best accuracy 0.87")
+    first.submit([work(problem, KEYS[2], macs=1.0)])
+    first.say(KEYS[2], 1, 0.5)
+    first.say(KEYS[2], 3, 0.9, done=True)
+    weights_file(tmp_path, KEYS[2]).write_bytes(b"weights")
+    assert [ended.status for ended in first.wait()] == [TrainingStatus.FINISHED]
