@@ -23,6 +23,9 @@ STOP_S = 5.0
 
 _SPARE_BYTES = 64 << 20  # memory of an earlier model that is kept, since fresh pages cost more than the copy
 
+_HEAP = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
+"""The C library keeps what a model frees for the next one, instead of asking the system for fresh pages each time."""
+
 _KEPT = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TZ", "VIRTUAL_ENV")
 
 
@@ -197,4 +200,4 @@ def _environment() -> dict[str, str]:
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     paths.append(str(Path(__file__).resolve().parents[1]))
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**kept, **threads, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**kept, **threads, **_HEAP, "PYTHONPATH": os.pathsep.join(paths)}
