@@ -85,6 +85,7 @@ def _wrong_front(store: ResultStore, job_id: str) -> list[str]:
     if not objectives or (replications and job.status is not JobStatus.SUCCEEDED):
         return []  # while finalists are measured anew the front is still that of the search
     results = Results.of(objectives, store.evaluations(job_id), replications)
+    results = results.final if job.status is JobStatus.SUCCEEDED else results
     expected = {results.evaluations[index].number for index in results.front}
     kept = {evaluation.number for evaluation in store.front(job_id)}
     if kept == expected:

@@ -120,7 +120,8 @@ class Trainings:
             recipe = {**work.settings.model_dump(mode="json"), "init": self._spec.init}
             past, fresh = self._past.get(work.key), Training(work.key, recipe, work.settings.epochs)
             if past is None or past.recipe != recipe:
-                self._forget(work.key)
+                # What was learned with another recipe stays until this one has ended well.
+                checkpoint_file(weights_file(self._folder, work.key)).unlink(missing_ok=True)
                 past = fresh
                 self._store.record_training(self._lease, past)
             if past.status is TrainingStatus.RUNNING:
@@ -298,12 +299,6 @@ class Trainings:
             size_bytes=len(content),
             metadata={"architecture_key": training.architecture_key, "recipe": training.recipe},
         )
-
-    def _forget(self, key: str) -> None:
-        """Remove what a training with another recipe left."""
-        path = weights_file(self._folder, key)
-        for file in (path, checkpoint_file(path)):
-            file.unlink(missing_ok=True)
 
     def _tell(self, note: str) -> None:
         done, asked = np.sum(list(self._epochs.values()), axis=0)

@@ -79,7 +79,7 @@ def work(problem: Problem, key: str, macs: float = 1.0, epochs: int = 3) -> Work
 
 
 def test_an_end_is_recorded_once(store: ResultStore, lease: Lease, problem: Problem, tmp_path: Path) -> None:
-    """With metrics, file and curve; a restart answers at once, and another recipe begins anew."""
+    """With metrics, file and curve; a restart answers at once, and another recipe begins anew beside it."""
     first = trainings(store, lease, problem, tmp_path)
     first.submit([work(problem, KEYS[0])])
     path = weights_file(tmp_path, KEYS[0])
@@ -106,10 +106,12 @@ def test_an_end_is_recorded_once(store: ResultStore, lease: Lease, problem: Prob
     (known,) = again.wait()
     assert known.curve == ended.curve
     assert not hasattr(again, "alive")
+    checkpoint_file(path).write_bytes(b"state of another recipe")
     again.submit([work(problem, KEYS[0], epochs=5)])
     (begun,) = store.trainings(lease.job_id)
     assert (begun.status, begun.epochs, begun.curve) == (TrainingStatus.RUNNING, 5, {})
-    assert not path.exists()
+    assert path.exists()
+    assert not checkpoint_file(path).exists()
 
 
 def test_what_is_behind_is_stopped_and_says_so(
