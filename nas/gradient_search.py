@@ -7,9 +7,11 @@ import numpy as np
 
 from nas.jobspec.consistency import STATIC
 from nas.jobspec.spec import JobSpec
+from nas.predictor_features import SpaceFeatures
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT, strategy
 from nas.table import Table, TableError
+from predictors.file import LARGEST, from_bytes
 from search_spaces.decision import Option
 from search_spaces.gradient.cost_settings import CostSettings
 from search_spaces.gradient.cost_table import CostTable
@@ -19,6 +21,7 @@ from search_spaces.gradient.search_settings import SearchSettings
 from search_spaces.space import SearchSpace
 
 SAMPLED = 1024
+PREDICTED = 20_000
 
 
 def gradient_options(spec: JobSpec) -> GradientOptions | None:
@@ -50,16 +53,18 @@ def cost_settings(spec: JobSpec, options: GradientOptions) -> CostSettings:
 
 
 def known_costs(options: GradientOptions, space: SearchSpace) -> CostTable | None:
-    """What is known of the cost without measuring: from a table, or from the graphs; None for anything else.
+    """What is known of the cost without measuring: from a table, a predictor, or the graphs; None for anything else.
 
     Raises:
-        ValueError: a table that cannot be read, is of another space or knows too little of the metric.
+        ValueError: a table or predictor that cannot be read, is of another space or knows too little of the metric.
     """
     cost = options.cost
     if cost is None:
         return None
     if cost.table is not None:
         return _of_table(Path(cost.table), cost.metric, space)
+    if cost.predictor is not None:
+        return _of_predictor(Path(cost.predictor), cost.metric, space)
     if cost.metric not in STATIC:
         return None
     size = space.size()
@@ -85,6 +90,28 @@ def _of_table(path: Path, metric: str, space: SearchSpace) -> CostTable:
     if known.sum() < 3:
         raise ValueError(f"{where}: {path} knows {metric} of {int(known.sum())} networks; at least 3 are needed")
     return CostTable.fit(space, metric, table.genotypes[known], values[known])
+
+
+def _of_predictor(path: Path, metric: str, space: SearchSpace) -> CostTable:
+    where = "strategy.cost.predictor"
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{path} has {path.stat().st_size} bytes; at most {LARGEST} are read")
+        stored = from_bytes(path.read_bytes())
+        told = f"{stored.about.get('metric')}@{stored.about.get('device')}"
+        if told != metric:
+            raise ValueError(f"{path} predicts {told}, and the cost is {metric}")
+        features = SpaceFeatures(space)
+        if stored.predictor.features.subject != features.features.subject:
+            raise ValueError(
+                f"{path} is for {stored.predictor.features.subject!r}; this job needs one for space {space.name!r}"
+            )
+        small = space.size() <= PREDICTED
+        rows = space.enumerate() if small else space.sample(PREDICTED, np.random.default_rng(0))
+        values = stored.predictor.predict(features(space.canonical(rows))).mean
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{where}: {error}") from error
+    return CostTable.fit(space, metric, rows, np.asarray(values, np.float64))
 
 
 def _first(given: Sequence[tuple[str, Sequence[Option]]], wanted: Sequence[tuple[str, Sequence[Option]]]) -> str:

@@ -249,10 +249,10 @@ def _cost(cost: Mapping[str, Any], job: Mapping[str, Any]) -> list[Problem]:
         for name in known_metrics(devices if isinstance(devices, Mapping) else {})
         if name not in (*LEARNED, *QUANTISED)
     ]
-    if cost.get("table") is None and metric not in known:
+    if cost.get("table") is None and cost.get("predictor") is None and metric not in known:
         message = (
-            f"nothing tells the cost {shown(metric)}: it is no metric of a device of this job, and there is no table; "
-            f"known: {', '.join(known)}, or give a table that has it{suggestion(metric, known)}"
+            f"nothing tells the cost {shown(metric)}: it is no metric of a device of this job, and there is no table "
+            f"or predictor; known: {', '.join(known)}, or give a table or a predictor{suggestion(metric, known)}"
         )
         problems.append(Problem((*place, "metric"), message))
     given = job.get("objectives")

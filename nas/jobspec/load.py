@@ -113,12 +113,13 @@ def _located(job: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any
 
 
 def _located_strategy(section: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
-    """The section of a strategy with an absolute path of its table of costs; anything else as it was."""
+    """The section of a strategy with absolute paths of what tells its costs; anything else as it was."""
     cost = section.get("cost")
-    if not (isinstance(cost, Mapping) and isinstance(cost.get("table"), str) and cost["table"]):
+    if not isinstance(cost, Mapping):
         return dict(section)
-    table = os.path.normpath((folder or Path()).absolute() / cost["table"])
-    return {**section, "cost": {**cost, "table": table}}
+    base = (folder or Path()).absolute()
+    files = {key: cost[key] for key in ("table", "predictor") if isinstance(cost.get(key), str) and cost[key]}
+    return {**section, "cost": {**cost, **{key: os.path.normpath(base / file) for key, file in files.items()}}}
 
 
 def located_device(section: Any, folder: Path | None) -> Any:

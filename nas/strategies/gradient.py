@@ -38,7 +38,12 @@ class CostOptions(BaseModel):
         default=0.1, gt=0, description="by which the multiplier of budget follows the relative excess, a step"
     )
     table: str | None = Field(
-        default=None, min_length=1, description="a file of known costs (.npz); without it, probes are measured"
+        default=None,
+        min_length=1,
+        description="a file of known costs (.npz); without it or a predictor, probes are measured",
+    )
+    predictor: str | None = Field(
+        default=None, min_length=1, description="a file of a fitted predictor (.predictor) of this space and metric"
     )
     probes: int = Field(
         default=64, ge=8, le=10_000, description="networks that are measured to learn what each decision costs"
@@ -49,6 +54,8 @@ class CostOptions(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        if self.table is not None and self.predictor is not None:
+            raise ValueError("the cost is given by a table and by a predictor; give one of them")
         self.settings(self.target if self.form == "weighted" else self.target or 1.0)
         return self
 

@@ -17,9 +17,12 @@ from nas.driver import Driver, JobFailed
 from nas.jobspec.errors import JobSpecError
 from nas.jobspec.load import parse_job
 from nas.lease_owner import claim
+from nas.predictor_features import SpaceFeatures
+from nas.predictor_store import PredictorStore
 from nas.problem import prepare
 from nas.progress import Silent
 from nas.strategies.registry import GRADIENT
+from predictors.registry import PREDICTORS
 from search_spaces.gradient.cost_table import CostTable
 from storage.records import JobStatus
 from storage.store import ResultStore
@@ -189,8 +192,8 @@ def test_sections_that_do_not_agree_are_told() -> None:
     assert found == [
         "strategy.name: 'gdas' trains networks on data; give the job data and one of the objectives accuracy and loss",
         "strategy.cost.metric: nothing tells the cost 'latency_ms@raspi4': it is no metric of a device of this job, "
-        "and there is no table; known: latency_ms@cpu, macs, params, peak_activation_bytes, bytes_moved, or give a "
-        "table that has it; did you mean 'latency_ms@cpu'?",
+        "and there is no table or predictor; known: latency_ms@cpu, macs, params, peak_activation_bytes, bytes_moved, "
+        "or give a table or a predictor; did you mean 'latency_ms@cpu'?",
         "strategy.cost.target: missing; give one, or the objective 'latency_ms@raspi4' a bound",
         "budget.evaluations: 4 evaluations are too few for the networks of 50 rounds, of which one is proposed every "
         "5; allowed: at least 10, or a larger strategy.propose_every",
@@ -333,6 +336,32 @@ def test_a_table_of_another_space_is_refused(tmp_path: Path) -> None:
     fewer = {**CELLS, "operations": ["none", "skip_connect", "nor_conv_1x1"]}
     with pytest.raises(ValueError, match=r"strategy\.cost\.table: .* of which 'edge1_from_0' has .*avg_pool_3x3"):
         prepare(parse_job({**job("gdas", cost=cost), "space": fewer}))
+
+
+def test_a_predictor_tells_costs(tmp_path: Path) -> None:
+    """That was fitted on some networks of the space; one of another metric or space, or no such file, is refused."""
+    space = prepare(parse_job(job("gdas"))).space
+    features, rows = SpaceFeatures(space), space.sample(60, np.random.default_rng(0))
+    macs = space.costs(rows, ["macs"])["macs"]
+    predictor = PREDICTORS["counts"](features.features)
+    predictor.fit(features(rows), macs / 1e5)
+    path = PredictorStore(tmp_path).save(predictor, "board", "latency_ms", {})
+    cost = {"metric": "latency_ms@board", "predictor": str(path), "target": 0.7}
+    problem = prepare(parse_job(job("gdas", cost=cost)))
+    assert problem.known_costs is not None
+    everything = space.enumerate()[::97]
+    found = problem.known_costs.cost(space).predict(everything)
+    np.testing.assert_array_equal(found, predictor.predict(features(everything)).mean)
+    assert np.corrcoef(found, space.costs(everything, ["macs"])["macs"])[0, 1] > 0.95
+    fewer = {**CELLS, "operations": ["none", "skip_connect", "nor_conv_1x1"]}
+    for change, space_section, message in (
+        ({"metric": "latency_ms@other"}, CELLS, "predicts latency_ms@board, and the cost is latency_ms@other"),
+        ({"predictor": str(tmp_path / "none")}, CELLS, r"strategy\.cost\.predictor: .*No such file"),
+        ({"table": "t.npz"}, CELLS, "given by a table and by a predictor"),
+        ({}, fewer, r"strategy\.cost\.predictor: "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare(parse_job({**job("gdas", cost={**cost, **change}), "space": space_section}))
 
 
 def test_damaged_tables_of_costs_are_refused() -> None:
