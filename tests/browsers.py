@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect, sync_playwright
 
 from profilers.browser import BrowserDevice
 from tests.profilers.agents import token_file
+
+expect.set_options(timeout=20_000)  # the machine is shared with other tests
 
 OPTIONS = (
     "--no-sandbox",
