@@ -100,3 +100,35 @@ def test_finalists_are_trained_whatever_happens(tmp_path: Path) -> None:
     assert "train.epoch: unknown key" in refused.communicate()[1]
     assert refused.returncode == 2
     assert shown(tmp_path)["status"] == "SUCCEEDED"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_search_that_trains_goes_on_after_a_kill(tmp_path: Path) -> None:
+    """Networks and recipes, each trained once; what is on the front was trained to its end."""
+    job = {
+        **{name: section for name, section in JOB.items() if name != "supernet"},
+        "accuracy": {"from": "train"},
+        "train": {"epochs": 3, "warmup_epochs": 1, "recalibration_samples": 128, "shift": 1, "curves": {"after": 4}},
+        "recipe": {"learning_rate": [0.1, 0.3], "epochs": [3, 2], "augmentation": [0, 1], "ema": [0, 0.5]},
+        "budget": {"evaluations": 10},
+        "execution": {"workers": 2, "batch": 5, "in_flight": 1},
+    }
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    stopped_at(nas(tmp_path, "run", "job.yaml"), "searching: 3 of 10", signal.SIGKILL)
+    before = shown(tmp_path)
+    ended = {entry["key"]: entry for entry in before["trainings"] if entry["status"] != "RUNNING"}
+    assert len(before["evaluations"]) <= len(ended)
+    finished(tmp_path, "resume", "latest")
+    after = shown(tmp_path)
+    assert len(after["evaluations"]) == len(after["trainings"]) == 10
+    assert {entry["key"]: entry for entry in after["trainings"] if entry["key"] in ended} == ended
+    statuses = {entry["key"]: entry["status"] for entry in after["trainings"]}
+    assert set(statuses.values()) <= {"FINISHED", "STOPPED"}
+    for row in after["evaluations"]:
+        assert ("accuracy@trained" in row) == (statuses[row["key"]] == "FINISHED")
+        assert row["genotype"]["recipe.epochs"] in (2, 3)
+    front = json.loads(finished(tmp_path, "pareto", "latest", "--json"))
+    assert front
+    assert {statuses[row["key"]] for row in front} == {"FINISHED"}
+    assert finished(tmp_path, "export", "latest", "--output", "m.onnx")
