@@ -44,37 +44,41 @@ def main() -> None:
     models = [ours(space, weights, row) for row in rows]
     with HostProfiler() as profiler:
         series = Series(profiler, HostDevice())
-        first = medians(series, models)
+        once = measurements(series, models)
         threading.Event().wait(arguments.between_s)
-        second = medians(series, models[::-1])[::-1]
+        again = measurements(series, models[::-1])[::-1]
         ratios = [beside(profiler, model) for model in models]
-        integers = medians(Series(profiler, HostDevice(precision="int8")), models[:10])
+        integers = measurements(Series(profiler, HostDevice(precision="int8")), models[:10])
+    first, second, eighths = ([each.median_ms for each in seen] for seen in (once, again, integers))
+    stable = [one.stable and other.stable for one, other in zip(once, again, strict=True)]
     figures = {
         "networks": len(models),
         "spearman": float(spearmanr(first, second).statistic),
+        "stable": sum(stable),
         "median_change": statistics.median(abs(b / a - 1) for a, b in zip(first, second, strict=True)),
         "noise": series.noise,
         "direct_ratio": statistics.median(ratios),
         "direct_ratio_quartiles": statistics.quantiles(ratios, n=4),
-        "int8_speedups": [a / b for a, b in zip(second, integers, strict=False)],
+        "int8_speedups": [a / b for a, b in zip(second, eighths, strict=False)],
     }
     print(f"{figures['networks']} networks, measured twice, the second time in reverse order")
     print(f"  Spearman of both times       {figures['spearman']:8.4f}  aim: at least {RANKS_AIM}")
+    print(f"  stable both times            {figures['stable']:8d}  of {figures['networks']}")
     print(f"  median change                {figures['median_change']:8.4f}")
-    print(f"  noise floor of the device    {series.noise or 0:8.4f}  median change of the reference")
+    print(f"  noise floor of the device    {series.noise or 0:8.4f}  of the reference, by drift or disturbance")
     print(f"  profiler / plain script      {figures['direct_ratio']:8.4f}  median; aim: within {RATIO_AIM} of 1")
     print(f"  speed-up by 8-bit integers   {statistics.median(figures['int8_speedups']):8.4f}  median of ten")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def medians(series: Series, models: list[bytes]) -> list[float]:
-    """The median run of each model in milliseconds."""
+def measurements(series: Series, models: list[bytes]) -> list[Measurement]:
+    """What each model takes."""
     found = []
     for outcome in series.measure(models):
         if not isinstance(outcome, Measurement):
             raise SystemExit(f"a network could not be measured: {outcome}")
-        found.append(outcome.median_ms)
+        found.append(outcome)
     return found
 
 

@@ -41,7 +41,8 @@ class Measurement:
         layers: what each layer takes, where that is known.
         drift: relative change of a reference model from before to after this and what was measured beside it; None
             where nobody watched, see `profilers.series`.
-        noise: what the device's noise floor was found to be until then, as a relative change of the reference model.
+        noise: what the device's noise floor was found to be until then, as a relative change of the reference model;
+            see `profilers.series.Series.noise`.
     """
 
     device: str

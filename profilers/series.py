@@ -3,6 +3,10 @@
 A device that grows warm, or that somebody else begins to use, gets slower for whoever is measured then. So models are
 measured in series between two measurements of a reference model. When these differ, all that was measured between them
 is measured again, in reverse order, so that what came last comes first.
+
+The reference is short, so that its median hardly shows when its process has to wait for others; its mean does. How far
+the mean lies above the median is the disturbance: a disturbed device gives no stable measurement, since what a longer
+model takes is then a matter of luck.
 """
 
 import statistics
@@ -25,7 +29,7 @@ class SeriesRule:
 
     Attributes:
         models: measured between two measurements of the reference, at most.
-        drift: largest relative change of the reference that is no drift.
+        drift: largest relative change of the reference that is no drift, and largest disturbance that is none.
         attempts: times that a series is measured at most.
 
     Raises:
@@ -61,15 +65,15 @@ class Series:
         self._profiler = profiler
         self._device = device
         self._rule = rule or SeriesRule()
-        self._changes: list[float] = []
+        self._noise: list[float] = []
 
     @property
     def noise(self) -> float | None:
-        """The noise floor: the median relative change from one measurement of the reference to the next.
+        """The noise floor: the median of how far references were off, by drift or by disturbance, as a relative change.
 
-        None before there are two, and on a device that is computed.
+        None before there were two, and on a device that is computed.
         """
-        return statistics.median(self._changes) if self._changes else None
+        return statistics.median(self._noise) if self._noise else None
 
     def measure(self, models: Sequence[bytes], progress: Callable[[int], None] = lambda done: None) -> list[Outcome]:
         """Measure models, `rule.models` at a time.
@@ -96,26 +100,29 @@ class Series:
         if self._device.computed:
             return [self._tried(model) for model in models]
         best: dict[int, Outcome] = {}
-        least = float("inf")
+        least, calm = float("inf"), False
         order = list(range(len(models)))
         before = self._reference()
         for _ in range(self._rule.attempts):
             found = {index: self._tried(models[index]) for index in order}
             after = self._reference()
-            drift = abs(after / before - 1)
-            self._changes.append(drift)
+            drift = abs(after.median_ms / before.median_ms - 1)
+            disturbance = max(_disturbance(before), _disturbance(after))
+            self._noise.append(max(drift, disturbance))
             if drift < least:
-                best, least = best | found, drift
+                best, least, calm = best | found, drift, disturbance <= self._rule.drift
             if least <= self._rule.drift:
                 break
             before, order = after, [index for index in order[::-1] if isinstance(found[index], Measurement)]
-        return [self._judged(best[index], least) for index in range(len(models))]
+        return [self._judged(best[index], least, calm) for index in range(len(models))]
 
-    def _judged(self, outcome: Outcome, drift: float) -> Outcome:
-        """Note with a measurement how steady the device was; a drifting device gives no stable measurement."""
+    def _judged(self, outcome: Outcome, drift: float, calm: bool) -> Outcome:
+        """Note with a measurement how steady the device was; one that drifts or is disturbed gives no stable one."""
         if not isinstance(outcome, Measurement):
             return outcome
-        return replace(outcome, drift=drift, noise=self.noise, stable=outcome.stable and drift <= self._rule.drift)
+        return replace(
+            outcome, drift=drift, noise=self.noise, stable=outcome.stable and calm and drift <= self._rule.drift
+        )
 
     def _tried(self, model: bytes) -> Outcome:
         try:
@@ -125,12 +132,17 @@ class Series:
         except (ModelRefused, ProfilingFailed) as error:
             return error
 
-    def _reference(self) -> float:
-        """How long the reference takes now, in milliseconds."""
+    def _reference(self) -> Measurement:
+        """How long the reference takes now."""
         try:
-            return self._profiler.profile(reference_model(), self._device).median_ms
+            return self._profiler.profile(reference_model(), self._device)
         except DeviceLost:
             raise
         except (ModelRefused, ProfilingFailed) as error:
             message = f"device {self._device.name!r} cannot measure the reference model: {error}"
             raise DeviceLost(message, error.reason if isinstance(error, ProfilingFailed) else "load") from None
+
+
+def _disturbance(reference: Measurement) -> float:
+    """How far the mean of the runs lies above their median, relatively."""
+    return max(float(reference.samples_ms.mean()) / reference.median_ms - 1, 0.0)

@@ -21,11 +21,12 @@ DEVICE = HostDevice()
 class Slowing(Profiler):
     """A device whose speed is scripted: the k-th measurement of all takes `speeds[k]` times as long as usual.
 
-    A model is its usual milliseconds as text, or what is to come of it.
+    A model is its usual milliseconds as text, or what is to come of it. The first `interrupted` runs wait for others.
     """
 
-    def __init__(self, speeds: Sequence[float]) -> None:
+    def __init__(self, speeds: Sequence[float], interrupted: int = 0) -> None:
         self._speeds = speeds
+        self._interrupted = interrupted
         self.seen: list[str] = []
 
     def profile(
@@ -42,8 +43,10 @@ class Slowing(Profiler):
         if name == "lost":
             raise DeviceLost("gone", "lost")
         usual = 10.0 if name == "reference" else float(name)
+        samples = np.full(30, usual * factor)
+        samples[: self._interrupted] *= 10
         return summarise(
-            np.full(30, usual * factor),
+            samples,
             device=device.name,
             fingerprint=device.fingerprint,
             tolerance=0.02,
@@ -87,6 +90,18 @@ def test_drift_without_end() -> None:
     assert not measured.stable
     assert measured.drift == pytest.approx(0.2)
     assert measured.noise == pytest.approx(0.5)
+
+
+def test_disturbed_device() -> None:
+    """Runs that wait for other processes leave the median as it is, and yet nothing measured beside them is stable."""
+    profiler = Slowing([], interrupted=6)
+    (measured,) = Series(profiler, DEVICE).measure([b"1"])
+    assert profiler.seen == ["reference", "1", "reference"]
+    assert measured.median_ms == 1
+    assert measured.interval <= 0.02
+    assert measured.drift == 0
+    assert measured.noise == pytest.approx(6 * 9 / 30)
+    assert not measured.stable
 
 
 def test_failures_are_data_and_not_repeated() -> None:
