@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nas.evaluation.scores import EvaluationData
-from nas.trials.trial import NetworkTrial, TrialData, checkpoint_file
+from nas.trials.trial import NetworkTrial, TrialData, checkpoint_file, scored
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.supernet.supernet import Supernet
 from search_spaces.supernet.weights import SupernetWeights
@@ -117,3 +117,25 @@ def test_another_networks_checkpoint_is_refused(data: TrialData, tmp_path: Path)
     space = RECIPE.make()
     told = begun(data, config(tmp_path, genotype=space.choices(space.largest()))).step()
     assert "belongs to another training: its genotype" in told["failure"]
+
+
+def test_a_language_model_is_trained_too(tmp_path: Path) -> None:
+    """Tokens in, the loss of the next ones out, and the weights are those that were scored."""
+    settings = {
+        "vocabulary": 5, "length": 8, "depths": [1], "widths": [8], "heads": [1], "head_dim": 8, "feed_forwards": [1],
+        "window": 4, "chunk": 4,
+    }  # fmt: skip
+    recipe, tokens = SpaceRecipe("transformer_lm", settings), np.arange(24)[:, None] + np.arange(9)
+    inputs, labels = (tokens % 5)[:, :-1], (tokens % 5)[:, 1:]
+    shared = TrialData(recipe, inputs, labels, EvaluationData(inputs[:4], inputs, labels), None, 1, "cpu")
+    space = recipe.make()
+    recipe_of_it = NetworkSettings(epochs=6, batch_size=8, warmup_epochs=0, optimiser="adamw", learning_rate=0.02)
+    genotype = space.smallest()
+    trial = begun(
+        shared,
+        config(tmp_path, genotype=space.choices(genotype), settings=recipe_of_it.model_dump(mode="json")),
+    )
+    told = [trial.step() for _ in range(6)]
+    assert told[-1]["loss"] < told[0]["loss"] - 0.3
+    network = load_network(tmp_path / "one.safetensors", space, genotype)
+    assert scored(network, genotype, shared.evaluation)["loss"] == pytest.approx(told[-1]["loss"], rel=1e-6)
