@@ -46,6 +46,7 @@ class SpaceFeatures:
         self._space = space
         self._graph = GraphFeatures(space) if isinstance(space, SearchSpace) else None
         self._families = _families(space.decisions)
+        self._adding = self._adds()
         examples = self(space.sample(EXAMPLES, np.random.default_rng(0)))
         name = subject if subject is not None else getattr(space, "name", "space")
         names, groups = self._columns()
@@ -56,12 +57,14 @@ class SpaceFeatures:
     def __call__(self, population: Population) -> Array:
         """Return the (n, f) features of an (n, d) canonical population."""
         if self._graph is None:
-            return np.concatenate([self._totals(population), self._space.encode(population)], axis=1, dtype=np.float64)
+            choices = self._space.encode(population).astype(np.float64)
+            return np.concatenate([choices @ self._adding, choices], axis=1)
         found = self._graph(population)
         if len(self._graph.groups) > 2:
             return found
         first = self._graph.groups[0]
-        return np.concatenate([found[:, :first], self._totals(population), found[:, first:]], axis=1)
+        choices = found[:, first:]
+        return np.concatenate([found[:, :first], choices @ self._adding, choices], axis=1)
 
     def _columns(self) -> tuple[tuple[str, ...], tuple[Group, ...]]:
         totals = tuple(
@@ -80,14 +83,16 @@ class SpaceFeatures:
         groups = tuple(_sized(EXPECTED[key], len(names)) for key, names in parts.items() if names)
         return tuple(name for names in parts.values() for name in names), groups
 
-    def _totals(self, population: Population) -> Array:
-        """How many active decisions of each family took each option."""
-        active = self._space.active(population)
-        found = [np.zeros((len(population), 0))]
-        for options, columns in self._families.values():
-            chosen = np.where(active[:, columns], population[:, columns], -1)
-            found.append(np.stack([(chosen == option).sum(axis=1) for option in range(len(options))], axis=1))
-        return np.concatenate(found, axis=1, dtype=np.float64)
+    def _adds(self) -> Array:
+        """(choices, totals): which one-hot choices are counted together, those of one option in one family."""
+        ends = np.cumsum([0, *(len(decision.options) for decision in self._space.decisions)])
+        columns = []
+        for options, members in self._families.values():
+            for option in range(len(options)):
+                column = np.zeros(int(ends[-1]))
+                column[[ends[member] + option for member in members]] = 1.0
+                columns.append(column)
+        return np.stack(columns, axis=1) if columns else np.zeros((int(ends[-1]), 0))
 
 
 def _families(decisions: Sequence[Decision]) -> dict[str, tuple[tuple[object, ...], list[int]]]:

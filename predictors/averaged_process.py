@@ -32,7 +32,7 @@ NOISE = (-4.5, 1.5)
 FREEDOM = 4.0
 """Degrees of freedom of the prior of the overall variance, which is 1."""
 JITTER = 1e-8
-OUTLIER = 2.5
+OUTLIER = 1.7
 """Predicted deviations beyond which a value is moved to there, so that a failed timing cannot bend everything."""
 FEWEST_FOR_OUTLIERS = 10
 

@@ -69,10 +69,10 @@ class GraphFeatures:
 
     def __call__(self, population: Population) -> Array:
         """Return the (n, f) features of an (n, d) canonical population."""
-        active = self._space.active(population)
         choices = self._space.encode(population).astype(np.float64)
         if not self._routes.gates:
-            return np.concatenate([self._counts(population, active), choices], axis=1)
+            return np.concatenate([choices @ np.concatenate(self._tables), choices], axis=1)
+        active = self._space.active(population)
         paths, reached = self._routes(population)
         live = active.copy()
         live[:, [gate.column for gate in self._routes.gates]] &= reached

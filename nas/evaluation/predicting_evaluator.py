@@ -19,16 +19,22 @@ Array = NDArray[np.float64]
 
 FIRST = 16
 """Networks that are measured before anything is predicted."""
+HOPE = 0.0
+"""Deviations that a value may be better than predicted when it is asked whether its network joins the front."""
 REFIT = 1.15
 """A predictor learns anew when there are so many times the measurements it has seen."""
 FOR_AUTO, FOR_PREDICT = "auto", "predict"
 
 
 class _Guess(NamedTuple):
-    """What is expected of one network: the value, its deviation, and the best that is likely."""
+    """What is expected of one network: the value, its deviation, what may be hoped for, and the best that is possible.
+
+    The last is the better end of the 90 % interval.
+    """
 
     mean: float
     std: float
+    hoped: float
     best: float
 
 
@@ -43,9 +49,9 @@ class PredictingEvaluator:
     """Stands before another evaluator and spares it measurements.
 
     The first networks are measured. Then each gets a predicted value, and whatever else is asked is evaluated. A
-    network whose 90 % interval allows it to meet the bounds and to join the front is measured after all, where the
-    metric is to come from `auto`; so an interval that is too wide to decide is not decided by it. The predictors learn
-    from every measurement.
+    network that may join the front, being half a deviation better than predicted, and may meet the bounds, which its
+    90 % interval tells, is measured after all where the metric is to come from `auto`. The predictors learn from every
+    measurement.
 
     Args:
         inner: what evaluates and measures; closed with this.
@@ -143,7 +149,7 @@ class PredictingEvaluator:
             mean, std = (float(part[0]) for part in predictor.predict(row))
             low, high = (float(end[0]) for end in predictor.interval(row))
             rises = any(o.metric == metric and o.direction == "max" for o in self._objectives)
-            found[metric] = _Guess(mean, std, high if rises else low)
+            found[metric] = _Guess(mean, std, mean + (HOPE if rises else -HOPE) * std, high if rises else low)
         return found
 
     def _needed(self, pending: _Pending, metrics: Mapping[str, float]) -> set[str]:
@@ -151,8 +157,9 @@ class PredictingEvaluator:
         open_to = {metric: guess for metric, guess in pending.guesses.items() if self._sources[metric] == FOR_AUTO}
         if not open_to:
             return set()
-        best = {**metrics, **{metric: guess.best for metric, guess in open_to.items()}}
-        lost, broken = self._losses(pending.request.genotype, best)
+        genotype = pending.request.genotype
+        _, broken = self._losses(genotype, {**metrics, **{metric: guess.best for metric, guess in open_to.items()}})
+        lost, _ = self._losses(genotype, {**metrics, **{metric: guess.hoped for metric, guess in open_to.items()}})
         if not np.isfinite(lost).all() or broken > 0:
             return set()
         known = np.array(self._seen).reshape(-1, len(self._objectives))

@@ -50,6 +50,9 @@ ROLES: dict[tuple[str, int], Role] = {
 """What an initialiser of several float32 numbers is that says nothing of itself, by operator and input."""
 
 
+_ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
+
+
 class OnnxModel(NamedTuple):
     """A graph, the weights of its parameters by name, and the metadata of the file."""
 
@@ -231,7 +234,7 @@ class _Reader:
 
     def _initializer(self, tensor: TensorProto, op: str, place: int) -> Value:
         written = tensor.doc_string
-        role: Role | None = next((role for role in get_args(Role) if role == written), None)
+        role: Role | None = _ROLES.get(written)
         if _is_outline(tensor):
             return self.graph.parameter(tensor.name, tuple(tensor.dims), role or ROLES.get((op, place), "weight"))
         data = numpy_helper.to_array(tensor).copy()  # the file's memory is read-only
