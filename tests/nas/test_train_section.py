@@ -33,7 +33,7 @@ def test_changes_of_images_that_are_text(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("abcd efgh " * 200)
     job = {
         **JOB, "space": "transformer_lm", "data": {"path": "text.txt", "length": 32}, "objectives": ["loss", "macs"],
-        "train": {"shift": 1},
+        "train": {"shift": 1, "batch_size": 8},
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"train.shift changes images, but .* is text; leave it out"):
         prepare(parse_job(job, folder=tmp_path))
