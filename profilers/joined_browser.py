@@ -27,6 +27,9 @@ MAX_LOST = 3
 GRACE_S = 5.0
 """Seconds beyond the wall-clock limit; the page ends a model on time by itself, unless it hangs."""
 
+RUNTIME_BYTES = 32 << 20
+"""What a page may have to fetch beside a model before it begins: ONNX Runtime Web."""
+
 _TICK_S = 0.25
 
 
@@ -67,7 +70,7 @@ class Lease:
         identity: another one each time that a task is handed out, so that a late answer is known as such.
         task: the task.
         given_at: when it was handed out.
-        started_at: when the page had the model and began; 0 before.
+        started_at: when the page had model and runtime and began; 0 before.
     """
 
     identity: str
@@ -242,8 +245,8 @@ class JoinedBrowser:
             self._return_task()
         elif lease.started_at and now - lease.started_at > limits.wall_s + GRACE_S:
             raise ProfilingFailed(f"the measurement did not end within {limits.wall_s:g} s", "wall_clock")
-        elif not lease.started_at and now - lease.given_at > (seconds := transfer_s(len(task.content))):
-            raise ProfilingFailed(f"the browser did not get the model within {seconds:.0f} s", "protocol")
+        elif not lease.started_at and now - lease.given_at > (seconds := transfer_s(len(task.content) + RUNTIME_BYTES)):
+            raise ProfilingFailed(f"the browser did not begin with the model within {seconds:.0f} s", "start")
 
     def _hear(self, key: str) -> None:
         """Note a sign of life of the page that speaks for the browser."""

@@ -14,8 +14,9 @@ export class Bench {
     return this.#end !== undefined;
   }
 
-  // Measure a model. The answer is of `profilers/answer.py`, or null when it was stopped.
-  async measure(lease, content) {
+  // Measure a model. The answer is of `profilers/answer.py`, or null when it was stopped. `started` is called
+  // when the runtime is there and the model's time begins.
+  async measure(lease, content, started) {
     const fits = JSON.stringify([lease.settings.backend, lease.settings.threads, lease.memory_bytes]);
     if (this.#fits !== fits) this.stop();
     this.#worker ??= new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
@@ -23,7 +24,7 @@ export class Bench {
     const answer = await new Promise((resolve) => {
       const failed = (reason, message) => this.#end({ event: 'failed', reason, message });
       const late = `the measurement did not end within ${lease.wall_s} s`;
-      const timer = setTimeout(() => failed('wall_clock', late), lease.wall_s * 1e3);
+      let timer;
       this.#end = (value) => {
         clearTimeout(timer);
         resolve(value);
@@ -33,8 +34,14 @@ export class Bench {
         else failed('start', 'the files of the page cannot be loaded');
       };
       this.#worker.onmessage = ({ data }) => {
-        if (data.event === 'ready') this.#ready = true;
-        else this.#end(data);
+        if (data.event === 'ready') {
+          this.#ready = true;
+        } else if (data.event === 'started') {
+          timer = setTimeout(() => failed('wall_clock', late), lease.wall_s * 1e3);
+          started();
+        } else {
+          this.#end(data);
+        }
       };
       this.#worker.onerror = crash;
       this.#worker.onmessageerror = crash;

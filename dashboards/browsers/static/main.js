@@ -136,9 +136,10 @@ async function measure(lease) {
 async function work(lease, state, signal) {
   const content = await service.content(lease.lease, signal);
   if (signal.aborted) return null;
-  state.running = true;
-  say('Measuring a model.');
-  return bench.measure(lease, content);
+  return bench.measure(lease, content, () => {
+    state.running = true;
+    say('Measuring a model.');
+  });
 }
 
 // Show signs of life until the lease is over. A service that is silent for a moment does not end it.

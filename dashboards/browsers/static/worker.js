@@ -17,6 +17,7 @@ async function measure(folder, lease, content) {
   } catch (error) {
     return failure('ONNX Runtime Web does not start', error, 'start');
   }
+  self.postMessage({ event: 'started' }); // from here on it is the model's time
   try {
     const start = clock();
     session = await makeSession(runtime, new Uint8Array(content, 0, lease.model_bytes), lease.settings, lease.sizes);
