@@ -31,13 +31,13 @@ class HalvingSpec(BaseModel):
     """Asynchronous successive halving (ASHA; Li et al., arXiv 1810.05934) of trainings that run.
 
     Attributes:
-        grace_epochs: the first rung: no training ends before.
+        grace_epochs: the first rung: no training ends before. It should lie behind the warm-up, which ranks nothing.
         reduction: each rung has so many times the epochs of the one before, and one in so many goes on from it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    grace_epochs: int = Field(default=1, ge=1, le=100_000)
+    grace_epochs: int = Field(default=3, ge=1, le=100_000)
     reduction: float = Field(default=3.0, gt=1)
 
 
