@@ -1,6 +1,6 @@
 """Getting to know a device: choose networks of a space, measure them, and fit what predicts all others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -13,7 +13,7 @@ from predictors.auto import Auto
 from predictors.errors import PredictorError
 from predictors.graph import Graph
 from predictors.node_features import node_features
-from predictors.predictor import Predictor, checked_values
+from predictors.predictor import Predictor, Source, checked_values
 from predictors.scores import Scores
 from profilers.device import Device
 from profilers.measurement import Measurement
@@ -69,6 +69,7 @@ def fit_device(
     tests: int = 0,
     seed: int = 0,
     known: Graph | None = None,
+    others: Mapping[str, Predictor] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fitted:
     """Measure networks of a space and learn from them.
@@ -82,6 +83,7 @@ def fit_device(
         tests: how many random ones are measured beside, only to see how good it is.
         seed: of the candidates and of the predictor.
         known: what is known of the device from other spaces.
+        others: what predicts the metric of other devices, by their names; those of the same features are sources.
         progress: told how many of how many are measured.
 
     Raises:
@@ -97,29 +99,35 @@ def fit_device(
             f"{samples + tests} networks are to be measured, but {len(population)} of {space.name!r} were found"
         )
     pool, apart = population[: len(population) - tests], population[len(population) - tests :]
+    x = made(pool)
+    sources = [
+        Source(name, x, other.predict(x).mean)
+        for name, other in (others or {}).items()
+        if other.features.digest == made.features.digest
+    ]
     predictor = Auto(made.features, seed=seed)
-    chosen = pool[predictor.choose(made(pool), samples)]
+    chosen = pool[predictor.choose(x, samples, sources=sources)]
     rows = np.concatenate([chosen, apart])
     values, failed = _measured(space, rows, device, profiler, metric, progress)
     good = np.isfinite(values)
     train = np.flatnonzero(good[:samples])
     if len(train) < predictor.least_samples and failed:
         raise PredictorError(f"{len(failed)} of {len(rows)} networks could not be measured; the first: {failed[0]}")
-    predictor.fit(made(rows[train]), values[train])
+    predictor.fit(made(rows[train]), values[train], sources)
     tested = None
     if test := (samples + np.flatnonzero(good[samples:])).tolist():
         guess = predictor.predict(made(rows[test])).mean
         scores = Scores.of(values[test], guess, *predictor.interval(made(rows[test])))
         tested = values[test], guess, scores
     everything = np.flatnonzero(good)
-    x = graph_features([space.graph(row) for row in rows[everything]])
+    nodes = graph_features([space.graph(row) for row in rows[everything]])
     y = values[everything]
     if known is not None:
-        x, y = np.concatenate([known.seen[0], x]), np.concatenate([known.seen[1], y])
+        nodes, y = np.concatenate([known.seen[0], nodes]), np.concatenate([known.seen[1], y])
     universal = None
     if len(y) >= Graph.least_samples and (y > 0).all():
         checked_values(y, len(y), Graph.least_samples, Graph.name)
-        universal = Graph(seed=seed).fit(x, y)
+        universal = Graph(seed=seed).fit(nodes, y)
     return Fitted(predictor, universal, values[train], predictor.held.mean, tested, failed)
 
 

@@ -20,7 +20,7 @@ from nas.predictor_store import Entry, PredictorStore
 from predictors.errors import PredictorError
 from predictors.file import Stored
 from predictors.node_features import SUBJECT
-from predictors.predictor import LEVEL
+from predictors.predictor import LEVEL, Predictor
 from predictors.scores import Scores
 from profilers.device import Device
 from profilers.errors import DeviceLost
@@ -81,6 +81,7 @@ def fit(
                     tests=tests,
                     seed=seed,
                     known=known,
+                    others=_others(predictors, made.name, target.name, metric),
                     progress=lambda done, total: bars.update(task, completed=done, total=total),
                 )
         except DeviceLost as error:
@@ -144,6 +145,7 @@ def show(
         "device": device,
         "for": predictor.features.subject,
         "samples": predictor.samples,
+        "sources": ", ".join(predictor.sources) or None,
         "training_sha256": predictor.training,
         "features": len(predictor.features.names),
         **{f"left_out_{key}": value for key, value in _scores(predictor.scores).items()},
@@ -231,6 +233,15 @@ def _known(predictors: PredictorStore, target: Device, metric: str) -> Any:
         return None
     stored = predictors.load(target.name, metric, SUBJECT)
     return stored.predictor if stored.about.get("fingerprint") == target.fingerprint else None
+
+
+def _others(predictors: PredictorStore, space: str, device: str, metric: str) -> dict[str, Predictor]:
+    """What predicts the same metric of other devices for the same space."""
+    return {
+        entry.device: predictors.load(entry.device, metric, space).predictor
+        for entry in predictors.entries()
+        if (entry.metric, entry.subject) == (metric, space) and entry.device != device
+    }
 
 
 def _scores(scores: Scores | None) -> dict[str, float]:

@@ -77,6 +77,22 @@ def test_fit_list_show_predict(store: str, tmp_path: Path) -> None:
     assert guess["predicted"] == pytest.approx(measured, rel=0.25)
 
 
+def test_other_devices_are_sources(store: str, tmp_path: Path) -> None:
+    """What is known of one device helps with the next one of the same space."""
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        JOB.replace("strategy:", "  gpu: {kind: roofline, peak_macs_per_s: 9e+12, bandwidth_gb_s: 9}\nstrategy:")
+    )
+    for device in ("npu", "gpu"):
+        code, _, _ = nas(
+            *("predictor", "fit", "--space", str(job), "--device", f"{job}:{device}", "--samples", "10"),
+            *("--store", store, "--json"),
+        )
+        assert code == 0
+    code, out, _ = nas("predictor", "show", "gpu", "--space", "mobilenet_v3", "--store", store, "--json")
+    assert (code, json.loads(out)["sources"]) == (0, "npu")
+
+
 def small_network() -> bytes:
     """The smallest MobileNetV3 of the job's space, as a file."""
     space = MobileNetV3(resolutions=[32], stem_stride=1)
