@@ -477,10 +477,11 @@ import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in "torch ray sqlalchemy pydantic typer yaml rich scipy nas storage".split():
+        if name.partition(".")[0] in "torch ray sqlalchemy pydantic typer yaml rich scipy sympy nas storage".split():
             raise ModuleNotFoundError(f"no module {name}")
 
 sys.meta_path.insert(0, Missing())
+from onnxruntime.quantization import quantize_static
 from profilers.agent import main
 main(["--help"])
 """
