@@ -55,6 +55,7 @@ bench: $(VENV)/.bench $(VENV)/.browser
 	$(BIN)/python benchmarks/profiling.py --json out/profiling.json
 	$(BIN)/python benchmarks/browser_profiling.py --chromium "$$(which chromium chromium-browser google-chrome | head -n 1)" \
 	  --json out/browser_profiling.json
+	$(BIN)/python benchmarks/gradient_memory.py --json out/gradient_memory.json
 	$(BIN)/python benchmarks/supernet_speed.py --json out/supernet_speed.json
 	$(BIN)/python benchmarks/service.py --json out/service.json
 
