@@ -1,11 +1,14 @@
-"""The Ray cluster that a search runs on: a local one on loopback, started and ended with the search."""
+"""The Ray cluster that a search runs on: one of its own on loopback, ended with the search, or one that is there."""
 
+import json
 import os
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 # Ray reads these when it is imported, so everybody here takes `ray` from this module. The first makes a local cluster
 # listen on loopback only (its name speaks of other systems, its effect is general); the second keeps ray from
@@ -22,10 +25,71 @@ if "RAY_AUTH_TOKEN_PATH" not in os.environ:
 
 import ray as ray
 
+_REACH_SECONDS = 10.0
+
 
 def device_resource(device: str) -> str:
     """The custom resource of a device; a node that holds the device offers one of it."""
     return f"device:{device}"
+
+
+class ClusterUnfit(RuntimeError):
+    """A cluster cannot be reached, or lacks what a job needs."""
+
+
+def exclusive(device: str) -> dict[str, Any]:
+    """Options of an actor or task that has a device for itself, where the cluster knows the device.
+
+    One that is reached over the network can be asked from any node and keeps its own queue.
+    """
+    resource = device_resource(device)
+    return {"num_cpus": 0, "resources": {resource: 1} if resource in ray.cluster_resources() else {}}
+
+
+@contextmanager
+def joined_cluster(address: str, on_nodes: Sequence[str]) -> Iterator[None]:
+    """A Ray cluster that runs already, with this software on its nodes; left on leaving.
+
+    Where it wants a token, Ray's own settings name it (`RAY_AUTH_TOKEN_PATH` or `RAY_AUTH_TOKEN`).
+
+    Args:
+        address: its head, HOST:PORT, or `auto` for the one on this machine.
+        on_nodes: devices that are nodes of the cluster themselves, not reached over the network.
+
+    Raises:
+        ClusterUnfit: nobody answers there, or no node offers one of the devices.
+    """
+    _reach(address)
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise ClusterUnfit(f"the Ray cluster at {address} cannot be joined: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)
+    try:
+        offered = ray.cluster_resources()
+        missing = [device for device in on_nodes if device_resource(device) not in offered]
+        if missing:
+            wanted = json.dumps({device_resource(missing[0]): 1})
+            raise ClusterUnfit(
+                f"no node of the Ray cluster at {address} offers the device {', '.join(missing)}; on the machine that "
+                f"is the device: ray start --address={address} --resources='{wanted}'"
+            )
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Refuse a head where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ClusterUnfit(f"no Ray cluster answers at {address!r}, which must be HOST:PORT or auto: {error}") from None
 
 
 @contextmanager

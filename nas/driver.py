@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from nas.cluster import device_resource, local_cluster, ray
+from nas.cluster import exclusive, joined_cluster, local_cluster, ray
 from nas.device_costs import measured_costs
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
 from nas.evaluation.predicting_evaluator import PredictingEvaluator
@@ -49,14 +50,24 @@ class Driver:
         problem: what is searched.
         folder: where the artifacts of the store's jobs lie.
         progress: who is told where it stands.
+        address: of a Ray cluster that runs already; a local one is started if not given.
     """
 
-    def __init__(self, store: ResultStore, lease: Lease, problem: Problem, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        store: ResultStore,
+        lease: Lease,
+        problem: Problem,
+        folder: Path,
+        progress: Progress,
+        address: str | None = None,
+    ) -> None:
         self._store = store
         self._lease = lease
         self._problem = problem
         self._folder = folder / lease.job_id
         self._progress = progress
+        self._address = address
         self._precisions: dict[str, str] = {}  # of each device, as it says itself
         self._devices: dict[str, Device] = {}
 
@@ -102,7 +113,7 @@ class Driver:
         devices = self._timed_devices()
         threads = 0 if self._problem.gradient_options is None else step_threads(self._problem)
         cpus = max(self._spec.execution.workers, os.cpu_count() or 1) + threads
-        with local_cluster(cpus, list(devices)):
+        with self._cluster(cpus, devices):
             fingerprints = self._fingerprints(devices)
             plan = self._plan(devices, fingerprints)
             weights = self._weights()
@@ -112,6 +123,12 @@ class Driver:
                 self._search_by_rounds(plan, threads, weights, devices, fingerprints)
             if self._spec.train is not None and not self._spec.trains_in_search:
                 self._train_finalists(weights)
+
+    def _cluster(self, cpus: int, devices: Mapping[str, dict[str, Any]]) -> AbstractContextManager[None]:
+        if self._address is None:
+            return local_cluster(cpus, list(devices))
+        on_nodes = [name for name, section in devices.items() if section.get("kind", "host") == "host"]
+        return joined_cluster(self._address, on_nodes)
 
     def _search_by_rounds(
         self,
@@ -281,7 +298,7 @@ class Driver:
         describe = ray.remote(describe_devices)
         fingerprints: dict[str, str] = {}
         for name, section in devices.items():
-            task = describe.options(num_cpus=0, resources={device_resource(name): 1})
+            task = describe.options(**exclusive(name))
             try:
                 described = ray.get(task.remote({"name": name, **section}))
             except ray.exceptions.RayTaskError as error:

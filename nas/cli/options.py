@@ -20,6 +20,15 @@ AllowCode = Annotated[
     bool,
     typer.Option("--allow-code", envvar="NAS_ALLOW_CODE", help="Run the Python file of a space that the job brings."),
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="NAS_RAY_ADDRESS",
+        metavar="HOST:PORT",
+        help="Run on this Ray cluster, or `auto` for the one of this machine; a local one is started if not given.",
+    ),
+]
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="A job file; `nas schema` describes it.")]
 Default = DEFAULT_URL
 

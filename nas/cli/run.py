@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import AllowCode, Default, JobFile, JobId, StoreUrl, find_job, open_store
+from nas.cli.options import AllowCode, Default, JobFile, JobId, RayAddress, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_table
 from nas.cli.progress import ProgressBars
 from nas.cli.tables import front_rows, training_summary
@@ -19,7 +19,9 @@ from storage.records import Job, JobStatus
 from storage.store import ResultStore
 
 
-def run(job_file: JobFile, store: StoreUrl = Default, allow_code: AllowCode = False) -> None:
+def run(
+    job_file: JobFile, store: StoreUrl = Default, address: RayAddress = None, allow_code: AllowCode = False
+) -> None:
     """Search as the job file says, on this machine, and keep every result in the store."""
     with bad_input():
         spec = load_job(job_file, allow_code=allow_code)
@@ -27,10 +29,10 @@ def run(job_file: JobFile, store: StoreUrl = Default, allow_code: AllowCode = Fa
     with open_store(store, create=True) as opened:
         job = opened.create_job(spec.name, spec.model_dump(mode="json"))
         messages.print(f"job [bold]{job.id}[/bold] in {opened.name}")
-        _drive(opened, store, job, problem)
+        _drive(opened, store, job, problem, address)
 
 
-def resume(job: JobId, store: StoreUrl = Default, allow_code: AllowCode = False) -> None:
+def resume(job: JobId, store: StoreUrl = Default, address: RayAddress = None, allow_code: AllowCode = False) -> None:
     """Go on with a job that was killed, interrupted, cancelled or failed; nothing is evaluated twice."""
     with open_store(store) as opened:
         with bad_input():
@@ -48,7 +50,7 @@ def resume(job: JobId, store: StoreUrl = Default, allow_code: AllowCode = False)
                 opened.requeue(found.id)
                 found = opened.job(found.id)
         messages.print(f"job [bold]{found.id}[/bold]: {found.evaluated} evaluations are stored already")
-        _drive(opened, store, found, problem)
+        _drive(opened, store, found, problem, address)
 
 
 def train(
@@ -58,6 +60,7 @@ def train(
         typer.Argument(metavar="[KEY=VALUE]...", help="Of the `train` section, such as epochs=20 networks=knee."),
     ] = None,
     store: StoreUrl = Default,
+    address: RayAddress = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Train networks of an ended job, each alone; what was trained with the same recipe is not trained again."""
@@ -72,7 +75,7 @@ def train(
         problem = _prepare(spec, allow_code)
         with bad_input():
             opened.extend(found.id, spec.model_dump(mode="json"))
-        _drive(opened, store, opened.job(found.id), problem)
+        _drive(opened, store, opened.job(found.id), problem, address)
 
 
 def _settings(given: list[str]) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def _prepare(spec: Any, allow_code: bool) -> Any:
         return prepare(spec, allow_code=allow_code)
 
 
-def _drive(store: ResultStore, url: str, job: Job, problem: Any) -> None:
+def _drive(store: ResultStore, url: str, job: Job, problem: Any, address: str | None) -> None:
     from nas.artifacts import artifact_folder
     from nas.driver import Driver, JobFailed
     from storage.errors import LeaseLost
@@ -109,7 +112,7 @@ def _drive(store: ResultStore, url: str, job: Job, problem: Any) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with ProgressBars() as progress:
-            results = Driver(store, lease, problem, folder, progress).run()
+            results = Driver(store, lease, problem, folder, progress, address).run()
     except JobFailed as error:
         raise stop(f"job {job.id} failed: {error}", 1) from error
     except LeaseLost as error:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.cluster import device_resource, ray
+from nas.cluster import exclusive, ray
 from nas.evaluation.scores import INT8, SCORES, EvaluationData
 from nas.evaluation.stage import Done, Stage
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport, Wanted
@@ -238,6 +238,6 @@ class _Progress:
 
 def _timing_stage(name: str, settings: Mapping[str, Any], timing: TimingRule, watch: SeriesRule) -> Stage:
     actor = ray.remote(TimingActor)
-    options = actor.options(num_cpus=0, resources={device_resource(name): 1})
+    options = actor.options(**exclusive(name))
     section = {"name": name, **settings}
     return Stage(name, lambda: options.remote(section, timing, watch), 1, method="time", group=watch.models)
