@@ -86,13 +86,16 @@ def pareto(
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the front into this file.")] = None,
+    searched: Annotated[
+        bool, typer.Option("--searched", help="By what the search went by, also where networks were trained alone.")
+    ] = False,
 ) -> None:
     """Print the Pareto front of a job: what cannot be improved without giving something up."""
     if as_json and as_csv:
         raise stop("--json and --csv were both given; choose one", 2)
     with open_store(store) as opened:
         found, everything = _load(opened, job)
-    results = everything.final
+    results = everything if searched else everything.final
     if as_json:
         print_json(results.rows(results.front))
     elif as_csv:

@@ -74,6 +74,10 @@ def test_finalists_are_trained_whatever_happens(tmp_path: Path) -> None:
 
     front = json.loads(finished(tmp_path, "pareto", "latest", "--json"))
     assert {row["key"] for row in front} <= {entry["key"] for entry in after["trainings"]}
+    searched = json.loads(finished(tmp_path, "pareto", "latest", "--searched", "--json"))
+    for row in searched:
+        better = [each for each in after["evaluations"] if each["accuracy"] > row["accuracy"]]
+        assert all(each["macs"] > row["macs"] for each in better)
     exported = json.loads(
         finished(tmp_path, "export", "latest", "--pick", "best:accuracy", "--output", "m.onnx", "--json")
     )
