@@ -12,7 +12,8 @@ class CostSettings(BaseModel):
         form: `weighted` is L + weight * E (ProxylessNAS, arXiv 1812.00332), `ratio` is L * (E / target) ** weight
             (MnasNet, arXiv 1807.11626; FBNet, arXiv 1812.03443, with a power of the cost as well), and `budget` is
             L + multiplier * (E / target - 1), where the multiplier grows while E is above the target and shrinks below
-            it, and the derived network is the most probable one that costs no more than the target.
+            it (and counts less as long as E is below), and the derived network is the most probable one that costs no
+            more than the target.
         weight: of `weighted`, in nats for a unit of cost; the exponent of `ratio`.
         target: of `ratio` and `budget`, in the unit of the cost.
         multiplier_rate: by which the multiplier of `budget` follows E / target - 1, a step.

@@ -12,6 +12,8 @@ from search_spaces.gradient.decision_costs import Cost
 from search_spaces.gradient.logits import Logits
 from search_spaces.space import Genotype, SearchSpace
 
+DAMPING = 1.0
+
 
 class CostTerm:
     """The cost in the loss of the logits, and in the network that is derived from them.
@@ -47,7 +49,7 @@ class CostTerm:
         assert settings.target is not None
         relative = expected / settings.target
         if settings.form == "budget":
-            return loss + self.multiplier * (relative - 1)
+            return loss + self._damped(float(relative.detach())) * (relative - 1)
         assert settings.weight is not None
         return loss * relative.clamp(min=1e-6) ** settings.weight
 
@@ -59,10 +61,17 @@ class CostTerm:
             return settings.weight or 0.0
         target = settings.target or 1.0
         if settings.form == "budget":
-            return self.multiplier / target
+            return self._damped(float(self.cost.expected(logits.expected())) / target) / target
         relative = max(float(self.cost.expected(logits.expected())) / target, 1e-6)
         exponent = settings.weight or 0.0
         return float(loss * exponent * relative ** (exponent - 1) / target)
+
+    def _damped(self, relative: float) -> float:
+        """The multiplier, less where the budget is not used up, so that the multiplier's inertia does not overshoot.
+
+        This is the proportional part of a controller of the multiplier (Stooke et al., arXiv 2007.03964).
+        """
+        return max(0.0, self.multiplier + DAMPING * min(0.0, relative - 1))
 
     @torch.no_grad()
     def update(self, logits: Logits) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from commands import finished, nas, stopped_at
+from gradient_jobs import job as gradient_job
 
 JOB: dict[str, Any] = {
     "name": "killed",
@@ -75,3 +76,23 @@ def test_stopped_in_training_and_twice_in_the_search(tmp_path: Path) -> None:
     assert killed == whole
     assert front(folders[1]) == front(folders[0])
     assert "already succeeded" in nas(folders[1], "resume", "latest").communicate()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_differentiable_search_killed_in_its_rounds_and_in_an_evaluation(tmp_path: Path) -> None:
+    """Rounds and results are those of the undisturbed job, with the multiplier of its budget."""
+    plain = gradient_job("gdas", cost={"metric": "macs", "target": 60_000.0})
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "job.yaml").write_text(yaml.safe_dump(plain))
+    finished(folders[0], "run", "job.yaml")
+    stopped_at(nas(folders[1], "run", "job.yaml"), "rounds: 1 of 4", signal.SIGKILL)
+    stopped_at(nas(folders[1], "resume", "latest"), "searching: 2", signal.SIGKILL)
+    finished(folders[1], "resume", "latest")
+    whole, killed = (json.loads(finished(folder, "show", "latest", "--json"))["rounds"] for folder in folders)
+    assert [{**row, "seconds": 0} for row in killed] == [{**row, "seconds": 0} for row in whole]
+    assert [row["round"] for row in whole] == [1, 2, 3, 4]
+    assert all("cost_multiplier" in row for row in whole)
+    assert evaluations(folders[1]) == evaluations(folders[0])
