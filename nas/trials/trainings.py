@@ -69,7 +69,8 @@ class Trainings:
     """Trains networks side by side, and goes on where an earlier process was killed.
 
     What the store has as ended with the same recipe is not trained again, and what it has as running goes on from its
-    last checkpoint. Rungs count what ended earlier. All writes happen in `submit` and `wait`, in the caller's thread.
+    last checkpoint. Rungs count what ended earlier. Trials leave their files in the job's folder, which all nodes of a
+    cluster must share. All writes happen in `submit` and `wait`, in the caller's thread.
 
     Args:
         store: where trainings are recorded.
@@ -150,7 +151,7 @@ class Trainings:
         """Block until at least one training has ended; empty when none is under way.
 
         Raises:
-            RuntimeError: trials cannot be run at all.
+            RuntimeError: trials cannot be run at all, or leave their files on another machine.
         """
         while self._running and not self._ended:
             try:
@@ -290,6 +291,11 @@ class Trainings:
     def _keep(self, training: Training) -> None:
         """Record the file with what a network has learned."""
         path = weights_file(self._folder, training.architecture_key)
+        if not path.is_file():
+            raise RuntimeError(
+                f"a trained network is not in {path.parent}, so it was trained on a machine that does not share that "
+                "folder: set NAS_ARTIFACTS to one that all nodes of the cluster share, and resume"
+            )
         content = path.read_bytes()
         self._store.add_artifact(
             self._lease,

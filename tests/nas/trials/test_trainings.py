@@ -144,6 +144,18 @@ def test_what_is_behind_is_stopped_and_says_so(
     assert ended.curve["accuracy"][:2] == [0.25, 0.5]
 
 
+def test_weights_on_another_machine_are_an_error(
+    store: ResultStore, lease: Lease, problem: Problem, tmp_path: Path
+) -> None:
+    """It is said what to do, and nothing is recorded as finished."""
+    first = trainings(store, lease, problem, tmp_path)
+    first.submit([work(problem, KEYS[0])])
+    first.say(KEYS[0], 3, 0.5, done=True)
+    with pytest.raises(RuntimeError, match="set NAS_ARTIFACTS to one that all nodes of the cluster share"):
+        first.wait()
+    assert [each.status for each in store.trainings(lease.job_id)] == [TrainingStatus.RUNNING]
+
+
 def test_trials_that_end_by_themselves_are_an_error(
     store: ResultStore, lease: Lease, problem: Problem, tmp_path: Path
 ) -> None:
