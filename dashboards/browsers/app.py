@@ -8,9 +8,10 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.middleware import Middleware
 
-from dashboards.browsers.guard import Guard
+from dashboards.browsers.headers import HEADERS, MAX_BODY_BYTES
 from dashboards.browsers.routes import browser_routes
 from dashboards.browsers.runtime import FILES, VERSION
+from nas.service.guard import Guard
 from profilers.browser_lobby import Lobby
 from profilers.joined_browser import LeaseOver, NotJoined
 
@@ -27,11 +28,11 @@ def browser_app(lobby: Lobby, runtime: Path, hosts: Collection[str] = ()) -> Fas
     Args:
         lobby: where they join.
         runtime: folder with the files of ONNX Runtime Web, see `runtime.find`.
-        hosts: see `guard.Guard`.
+        hosts: see `nas.service.guard.Guard`.
     """
     app = FastAPI(
         openapi_url=None,
-        middleware=[Middleware(Guard, hosts=hosts)],
+        middleware=[Middleware(Guard, hosts=hosts, headers=HEADERS, body_bytes=MAX_BODY_BYTES)],
         exception_handlers={
             NotJoined: _says(401, "this page has not joined, or another one has taken its place"),
             LeaseOver: _says(410, "nobody waits for this model any more"),

@@ -26,10 +26,19 @@ class Guard:
         app: what is guarded.
         hosts: further names under which the service is reached.
         headers: set on every answer that does not set them itself.
+        body_bytes: largest body of a request, which is then read before the application sees it; without, the
+            application counts itself while it reads.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] = (), headers: Mapping[str, str] = HEADERS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Collection[str] = (),
+        headers: Mapping[str, str] = HEADERS,
+        body_bytes: int | None = None,
+    ) -> None:
         self._app = app
+        self._body_bytes = body_bytes
         own = socket.gethostname().lower()
         self._hosts = {"localhost", own, f"{own}.local", *(host.lower() for host in hosts)}
         self._headers = dict(headers)
@@ -49,8 +58,18 @@ class Guard:
 
         if refusal := self._refusal(Headers(scope=scope), scope["scheme"]):
             await JSONResponse({"detail": refusal}, 403)(scope, receive, told)
-        else:
+        elif self._body_bytes is None:
             await self._app(scope, receive, told)
+        elif (body := await _whole(receive, self._body_bytes)) is None:
+            detail = f"a request has at most {self._body_bytes:,} bytes"
+            await JSONResponse({"detail": detail}, 413)(scope, receive, told)
+        else:
+            once: list[Message] = [{"type": "http.request", "body": body}]
+
+            async def replayed() -> Message:
+                return once.pop() if once else await receive()
+
+            await self._app(scope, replayed, told)
 
     def _refusal(self, headers: Headers, scheme: str) -> str:
         """Say why a request is not answered; nothing if it is."""
@@ -58,13 +77,25 @@ class Guard:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
-            name = host
+            name = ""
         if not (name in self._hosts or _is_address(name)):
             return f"this service is not called {name[:100]!r}; name it with --host if it is"
         origin = headers.get("origin")
         if origin is not None and origin != f"{scheme}://{host}":
             return "requests from other sites are not answered"
         return ""
+
+
+async def _whole(receive: Receive, most: int) -> bytes | None:
+    """The body of a request; None as soon as it is too large."""
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > most:
+            return None
+    return bytes(body)
 
 
 def _is_address(name: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import dashboards.browsers
-from dashboards.browsers.guard import MAX_BODY_BYTES
+from dashboards.browsers.headers import MAX_BODY_BYTES
 from tests.browsers import Service, join
 
 STATIC = Path(dashboards.browsers.__file__).parent / "static"
