@@ -262,7 +262,8 @@ class Trainings:
         if (cause := report.lost or result.get("failure")) is not None:
             training = replace(training, status=TrainingStatus.FAILED, cause=cause)
         else:
-            training = _longer(training, result)
+            for each in (*result.get("earlier", ()), result):
+                training = _longer(training, each)
             if result["epoch"] >= training.epochs:
                 metrics = {trained(metric): float(result[metric]) for metric in LEARNED} | dict(work.beside)
                 training = replace(training, status=TrainingStatus.FINISHED)

@@ -64,6 +64,7 @@ class NetworkTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types
 
     _trainer: NetworkTrainer
     _untold: bool
+    _earlier: list[dict[str, float]]
 
     def setup(self, config: dict[str, Any], data: TrialData) -> None:
         """Take the data, once for all trials of this worker."""
@@ -91,12 +92,15 @@ class NetworkTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             return {"failure": f"{type(error).__name__}: {error}", "done": True}
         if self._trainer.finished:
             self._trainer.save_result(self._result)
-        told = {"epoch": self._trainer.epoch, "seconds": time.perf_counter() - started, "done": self._trainer.finished}
-        return {**told, **found}
+        told = {"epoch": self._trainer.epoch, "seconds": time.perf_counter() - started, **found}
+        self._trainer.results.append(told)
+        earlier, self._earlier = self._earlier, []
+        return {**told, "done": self._trainer.finished, "earlier": earlier}
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         data, self._result = self._data, Path(config["result"])
         self._failure: Exception | None = None
+        self._earlier = []
         self._saving, self._saved_at, self._untold = 0.0, -math.inf, False
         try:
             genotype = self._space.genotype(config["genotype"])
@@ -109,8 +113,9 @@ class NetworkTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                 self._space, genotype, settings, data.inputs, data.labels, start=start, device=data.device
             )
             self._untold = (path := checkpoint_file(self._result)).exists()
-            if self._untold:  # perhaps nobody heard of the epoch before, so that is told again
+            if self._untold:  # perhaps nobody heard of the epochs before, so they are told again
                 self._trainer.load(path)
+                self._earlier = list(self._trainer.results)
         except (ValueError, RuntimeError, MemoryError) as error:
             self._failure = error
 

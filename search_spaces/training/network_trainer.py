@@ -31,6 +31,7 @@ class NetworkTrainer(TrainingLoop[NetworkSettings]):
 
     Attributes:
         result: the network to score and to export: the moving average of the weights where there is one.
+        results: what whoever trains found after each epoch, kept with the state.
 
     Raises:
         ValueError: images and labels that do not fit each other, augmentation that does not fit the images, no full
@@ -53,6 +54,7 @@ class NetworkTrainer(TrainingLoop[NetworkSettings]):
             _begin_with(network, start)
         super().__init__(network, settings, images, labels, device)
         self.genotype = genotype
+        self.results: list[dict[str, float]] = []
         self.result = self.supernet
         if settings.ema:
             self.result = own_weights(space, genotype, settings.seed).to(device)
@@ -61,8 +63,13 @@ class NetworkTrainer(TrainingLoop[NetworkSettings]):
 
     def save_result(self, path: Path) -> None:
         """Write the weights of `result` alone, as `load_network` reads them."""
-        notes = {key: value for key, value in self._notes().items() if key != "scaler"}
+        notes = {key: value for key, value in self._notes().items() if key not in ("scaler", "results")}
         save_checkpoint(path, {f"weights/{name}": value for name, value in self.result.shared.items()}, notes)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint; see `TrainingLoop.load`."""
+        super().load(path)
+        self.results = list(read_notes(path).get("results", ()))
 
     def _learning_rate(self, step: int) -> float:
         self._step = self.epoch * self.steps + step
@@ -92,7 +99,7 @@ class NetworkTrainer(TrainingLoop[NetworkSettings]):
         return super()._restore(path)
 
     def _notes(self) -> dict[str, Any]:
-        return {**super()._notes(), "genotype": self.space.choices(self.genotype)}
+        return {**super()._notes(), "genotype": self.space.choices(self.genotype), "results": self.results}
 
 
 def own_weights(space: SearchSpace, genotype: Genotype, seed: int = 0) -> Supernet:

@@ -47,7 +47,7 @@ def test_section_becomes_a_device() -> None:
 @pytest.mark.parametrize(
     "section, message",
     [
-        ({"kind": "fpga"}, "kind must be one of host, remote, roofline, systolic (got 'fpga')"),
+        ({"kind": "fpga"}, "kind must be one of host, remote, browser, roofline, systolic (got 'fpga')"),
         ({"kind": ["host"]}, "(got ['host'])"),
         ({"thread": 1}, "unknown key 'thread'; known: kind, name, threads, precision, optimisation, batch, provider"),
         ({"threads": usable_cores() + 1}, f"threads must be between 1 and {usable_cores()}, the cores of this host"),

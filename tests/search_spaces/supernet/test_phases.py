@@ -126,14 +126,14 @@ def test_the_rate_rises_and_falls_in_each_phase(small_space: MobileNetV3, data: 
     assert trainer.settings.epochs == 5
     assert [trainer.settings.place(epoch) for epoch in range(5)] == [(0, 0), (1, 0), (1, 1), (2, 0), (3, 0)]
     rates, sizes = [], []
-    step = trainer._step
+    networks = trainer._networks
 
-    def recorded(x: torch.Tensor, y: torch.Tensor, genotypes: np.ndarray) -> tuple[float, int]:
+    def recorded(rng: np.random.Generator) -> np.ndarray:
         rates.append(trainer.optimiser.param_groups[0]["lr"])
-        sizes.append(len(genotypes))
-        return step(x, y, genotypes)
+        sizes.append(len(drawn := networks(rng)))
+        return drawn
 
-    trainer._step = recorded  # type: ignore[method-assign]
+    trainer._networks = recorded  # type: ignore[method-assign]
     while not trainer.finished:
         trainer.train_epoch()
     short = np.array([0.4, 0.8, 0.5 * (1 + np.cos(np.pi / 3))])
