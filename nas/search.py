@@ -155,21 +155,25 @@ class Search:
             if fingerprint in self.devices and fingerprint not in self._seen:
                 self.store.add_device(self.devices[fingerprint])
                 self._seen.add(fingerprint)
-        outcomes = [self._outcome(answer) for answer in answers]
+        outcomes = self._outcomes(answers)
         measured = [row for answer in answers for row in measurements(answer)]
         self.store.add_evaluations(self.lease, outcomes, measured)
         for outcome in outcomes:
             self._results[outcome.architecture_key] = {} if outcome.error else dict(outcome.metrics)
         self.on_result(len(self._results))
 
-    def _outcome(self, answer: Evaluated) -> Outcome:
-        metrics = {**self._costs[answer.key], **answer.metrics}
-        known = {} if answer.error else metrics
-        values = {o.metric: np.array([known.get(o.metric, np.nan)]) for o in self.objectives}
+    def _outcomes(self, answers: Sequence[Evaluated]) -> list[Outcome]:
+        """What is stored of answers, with the losses of those that may be on the front."""
+        found = [{**self._costs[answer.key], **answer.metrics} for answer in answers]
+        whole = [answer.error is None and answer.stopped is None for answer in answers]
+        known = [metrics if good else {} for metrics, good in zip(found, whole, strict=True)]
+        values = {o.metric: np.array([each.get(o.metric, np.nan) for each in known]) for o in self.objectives}
         lost = losses(self.objectives, values)
-        joins = feasible(lost, violations(self.objectives, values))[0]
-        front = lost[0].tolist() if joins and answer.stopped is None else None
-        return Outcome(answer.key, metrics, answer.error, answer.seconds, answer.stopped, front)
+        joins = feasible(lost, violations(self.objectives, values))
+        return [
+            Outcome(each.key, metrics, each.error, each.seconds, each.stopped, row if joining else None)
+            for each, metrics, row, joining in zip(answers, found, lost.tolist(), joins, strict=True)
+        ]
 
     def _tell(self, batch: _Batch) -> None:
         """Tell a whole batch, in the order of proposing; a failed evaluation is NaN."""

@@ -55,7 +55,7 @@ def covariances(terms: Sequence[Term], a: Array, b: Array) -> Array:
                 lengths = (first * first).sum(axis=1)[:, None] + (second * second).sum(axis=1)
                 squared = np.maximum(lengths / size - 2 * found[place], 0.0)
         else:
-            found[place] = _matern(squared, term.length)
+            found[place] = matern(squared, term.length)
     return found
 
 
@@ -69,8 +69,8 @@ def variances(terms: Sequence[Term], a: Array) -> Array:
     return found
 
 
-def _matern(squared: Array, length: float) -> Array:
-    """The Matern-5/2 correlation of squared distances."""
+def matern(squared: Array, length: float) -> Array:
+    """The Matern-5/2 correlation of squared distances, shape kept, at a length."""
     r = np.sqrt(squared)
     r *= np.sqrt(5.0) / length
     polynomial: Array = r * (1.0 / 3.0)

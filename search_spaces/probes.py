@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from search_spaces.costs.static import node_costs
+from search_spaces.covering import activate
 from search_spaces.folding import live_nodes
 from search_spaces.graph import Graph, Node
 from search_spaces.operators import OPERATORS
@@ -76,16 +77,6 @@ def probes(space: SearchSpace) -> list[Probe]:
         row[column] = base[column]
         found.append(Probe(space.canonical(row[None])[0], int(base[column]), tuple(networks)))
     return found
-
-
-def activate(space: SearchSpace, row: Genotype, column: int) -> None:
-    """Change the ancestors of a decision, in place, so that it is active; the least that does it."""
-    for condition in space.decisions[column].active:
-        parent = space.names.index(condition.decision)
-        options = space.decisions[parent].options
-        if options[int(row[parent])] not in condition.options:
-            row[parent] = options.index(condition.options[-1])
-        activate(space, row, parent)
 
 
 def network(graph: Graph) -> Network:

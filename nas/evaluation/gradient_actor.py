@@ -1,14 +1,13 @@
 """What advances a differentiable search on a worker: a round at a time, its state as the bytes of a checkpoint."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nas.evaluation import checkpoint_bytes
 from search_spaces.gradient.plan import GradientPlan
 from search_spaces.recipe import SpaceRecipe
 
@@ -64,10 +63,7 @@ class GradientActor:
         torch.set_num_threads(self._threads)
         self._search = self._plan.search(self._space.make(), self._inputs, self._labels, self._device)
         if checkpoint is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder, "checkpoint.safetensors")
-                path.write_bytes(checkpoint)
-                self._search.load(path)
+            checkpoint_bytes.load(checkpoint, self._search.load)
         return self._search.rounds
 
     def round(self) -> RoundReport:
@@ -79,7 +75,4 @@ class GradientActor:
 
     def checkpoint(self) -> bytes:
         """The state after the last round."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "checkpoint.safetensors")
-            self._search.save(path)
-            return path.read_bytes()
+        return checkpoint_bytes.saved(self._search.save)

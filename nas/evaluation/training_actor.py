@@ -1,13 +1,12 @@
 """What trains a supernet on a worker: an epoch at a time, its state as the bytes of a checkpoint."""
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nas.evaluation import checkpoint_bytes
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.training.settings import TrainingSettings
 from search_spaces.training.trainer import SupernetTrainer
@@ -47,10 +46,7 @@ class TrainingActor:
             self._space.make(), self._settings, self._inputs, self._labels, device=self._device
         )
         if checkpoint is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder, "checkpoint.safetensors")
-                path.write_bytes(checkpoint)
-                self._trainer.load(path)
+            checkpoint_bytes.load(checkpoint, self._trainer.load)
         return self._trainer.epoch
 
     def train_epoch(self) -> tuple[int, dict[str, float]]:
@@ -60,7 +56,4 @@ class TrainingActor:
 
     def checkpoint(self) -> bytes:
         """The state after the last epoch."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "checkpoint.safetensors")
-            self._trainer.save(path)
-            return path.read_bytes()
+        return checkpoint_bytes.saved(self._trainer.save)

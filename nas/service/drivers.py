@@ -1,9 +1,7 @@
 """The drivers of waiting jobs: each a process of its own, started, watched and replaced."""
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import IO
 import structlog
 
 from nas.lease_owner import claim, is_dead
+from nas.service.commands import command, environment
 from nas.service.settings import ServiceSettings
 from storage.errors import StoreError
 from storage.records import Job, JobStatus
@@ -118,12 +117,14 @@ class Drivers:
         folder = self._settings.folder / job.id
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "driver.log"
-        command = [sys.executable, "-m", "nas", "resume", job.id]
-        environment = os.environ | {"NAS_STORE": self._settings.store_url, "NAS_ARTIFACTS": str(self._settings.folder)}
-        environment["NAS_ALLOW_CODE"] = str(int(self._settings.allow_code))
         file = log.open("ab")
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
+            command("resume", job.id),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=environment(self._settings),
+            start_new_session=True,
         )
         self._running[job.id] = _Running(process, job.fence, log, file)
         _LOG.info("driver started", job=job.id, pid=process.pid)

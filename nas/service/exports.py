@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
 
 from nas.service.access import READ, SUBMIT, Records, Settings, Store
 from nas.service.bodies import save
@@ -35,7 +36,8 @@ async def profile(request: Request, records: Records, settings: Settings) -> Tas
     """Measure an ONNX file, the body of the request, on this machine's CPU."""
     path = await save(request, settings.folder / "uploads", settings.model_bytes)
     try:
-        return Task.model_validate(records.create_task("profile", None, {"file": path.name}))
+        task = await run_in_threadpool(records.create_task, "profile", None, {"file": path.name})
+        return Task.model_validate(task)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -1,8 +1,9 @@
 """Jobs over HTTP: submit, list, show, cancel, pause, resume."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, HTTPException, Query, Request
+from starlette.concurrency import run_in_threadpool
 
 from nas.jobspec.document import DocumentError, parse_text
 from nas.jobspec.load import parse_job
@@ -37,9 +38,13 @@ async def submit(request: Request, store: Store, settings: Settings) -> Job:
         plain = parse_text(text, json_format=is_json)
     except DocumentError as error:
         raise HTTPException(400, str(error)) from None
-    spec = parse_job(
-        plain, source="the job", allow_code=settings.allow_code, allowed_folders=tuple(settings.data_folders)
-    )
+    return await run_in_threadpool(_queue, plain, store, settings)
+
+
+def _queue(plain: Any, store: Store, settings: Settings) -> Job:
+    """Judge and queue a job; files and the store may be slow, so not where requests are received."""
+    folders = tuple(settings.data_folders)
+    spec = parse_job(plain, source="the job", allow_code=settings.allow_code, allowed_folders=folders)
     return Job.model_validate(store.create_job(spec.name, spec.model_dump(mode="json")))
 
 

@@ -1,9 +1,7 @@
 """Exports and profiles in the background, each in a process of its own; one that was cut off is done again."""
 
 import json
-import os
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from nas.service.commands import command, environment
 from nas.service.settings import ServiceSettings
 from storage.errors import StoreError
 from storage.records import Task
@@ -36,6 +35,7 @@ class Tasks:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._work, name="tasks", daemon=True)
         self._processes: set[subprocess.Popen[str]] = set()
+        self._taken: set[str] = set()
 
     def start(self) -> None:
         """Begin, in threads of its own."""
@@ -50,15 +50,14 @@ class Tasks:
             self._thread.join()
 
     def _work(self) -> None:
-        taken: set[str] = set()
         with ThreadPoolExecutor(self._settings.tasks, "task") as pool:
             while not self._done.wait(_LOOK_SECONDS):
                 try:
-                    fresh = [task for task in self._records.unfinished_tasks() if task.id not in taken]
+                    fresh = [task for task in self._records.unfinished_tasks() if task.id not in self._taken]
                 except StoreError as error:
                     _LOG.error("tasks cannot be looked after", error=str(error))
                     continue
-                taken.update(task.id for task in fresh)
+                self._taken.update(task.id for task in fresh)
                 for task in fresh:
                     pool.submit(self._do, task)
 
@@ -74,6 +73,8 @@ class Tasks:
                 log.info("task ended", error=error)
         except (StoreError, OSError) as failure:
             log.error("task could not be recorded", error=str(failure))
+        finally:
+            self._taken.discard(task.id)  # so that one whose end could not be recorded is done again
 
     def _export(self, task: Task) -> tuple[dict[str, Any] | None, str | None]:
         """Export into the job's folder, which downloads are served from."""
@@ -100,18 +101,18 @@ class Tasks:
 
     def _nas(self, *arguments: str, seconds: float) -> tuple[dict[str, Any] | None, str | None]:
         """Run a command of ours: the JSON that it prints, or what it says is wrong."""
-        environment = os.environ | {"NAS_STORE": self._settings.store_url, "NAS_ARTIFACTS": str(self._settings.folder)}
-        environment["NAS_ALLOW_CODE"] = str(int(self._settings.allow_code))
         process = subprocess.Popen(
-            [sys.executable, "-m", "nas", *arguments],
+            command(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
+            env=environment(self._settings),
             start_new_session=True,
         )
         self._processes.add(process)
+        if self._done.is_set():
+            process.kill()  # it began after the others were ended
         try:
             told, complaint = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:

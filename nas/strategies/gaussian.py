@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
+from predictors.kernels import matern
+
 Array = NDArray[np.float64]
 
 JITTER = 1e-8
@@ -85,7 +87,7 @@ class GaussianProcess:
         lengths, slopes, bends, noise = _unpacked(self.settings)
         self._parts = _divided(self._x, self.groups, lengths)
         self._lines = _divided(self._x, self.groups, slopes**-0.5)
-        kernel = bends * _matern(_squared(self._parts, self._parts)) + self._lines @ self._lines.T
+        kernel = bends * matern(_squared(self._parts, self._parts), 1.0) + self._lines @ self._lines.T
         kernel[np.diag_indices_from(kernel)] += noise + JITTER
         self._factor = cholesky(kernel, lower=True)
         self._weights = cho_solve((self._factor, True), standard)
@@ -119,7 +121,7 @@ class GaussianProcess:
     def _cross(self, x: Array) -> Array:
         lengths, slopes, bends, _ = _unpacked(self.settings)
         squared = _squared(_divided(x, self.groups, lengths), self._parts)
-        cross: Array = bends * _matern(squared) + _divided(x, self.groups, slopes**-0.5) @ self._lines.T
+        cross: Array = bends * matern(squared, 1.0) + _divided(x, self.groups, slopes**-0.5) @ self._lines.T
         return cross
 
 
@@ -136,7 +138,7 @@ class _Likelihood:
     def __call__(self, settings: Array) -> tuple[float, Array]:
         lengths, slopes, bends, noise = _unpacked(settings)
         squared = np.asarray(sum(d / length**2 for d, length in zip(self._distances, lengths, strict=True)))
-        bent = _matern(squared)
+        bent = matern(squared, 1.0)
         kernel = bends * bent + sum(slope * line for slope, line in zip(slopes, self._lines, strict=True))
         kernel[np.diag_indices_from(kernel)] += noise + JITTER
         try:
@@ -194,18 +196,6 @@ def _squared(a: Array, b: Array) -> Array:
     """Squared distances between rows, (n, k)."""
     squared: Array = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
     return np.maximum(squared, 0.0, out=squared)
-
-
-def _matern(squared: Array) -> Array:
-    """The Matern-5/2 correlation of squared distances."""
-    r = np.sqrt(5.0 * squared)
-    polynomial: Array = r * (1.0 / 3.0)
-    polynomial += 1.0
-    polynomial *= r
-    polynomial += 1.0
-    np.negative(r, out=r)
-    polynomial *= np.exp(r, out=r)
-    return polynomial
 
 
 def _matern_slope(squared: Array) -> Array:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from search_spaces.decision import Condition, Decision
+from search_spaces.families.depth import reached
 from search_spaces.graph import Graph, Value
 from search_spaces.layers import (
     ACTIVATIONS,
@@ -156,8 +157,7 @@ def _decisions(
 
     def when(column: int) -> tuple[Condition, ...]:
         stage, layer = divmod(column, deepest)
-        deep = tuple(depth for depth in depths if depth > layer)
-        return () if len(deep) == len(depths) else (Condition(f"depth{stage}", deep),)
+        return reached(f"depth{stage}", depths, layer)
 
     blocks = range(stages * deepest)
     return (

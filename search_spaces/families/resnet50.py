@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from search_spaces.decision import Condition, Decision
+from search_spaces.decision import Decision
+from search_spaces.families.depth import reached
 from search_spaces.graph import Graph, Value
 from search_spaces.layers import conv_norm, global_pool, linear, make_divisible
 from search_spaces.settings import check_distinct, check_numbers, check_whole, check_wholes, plain
@@ -137,12 +138,10 @@ def _decisions(
     multipliers: Sequence[float],
     sizes: Sequence[int],
 ) -> tuple[Decision, ...]:
-    def when(stage: int, extra: int) -> tuple[Condition, ...]:
-        deep = tuple(depth for depth in depths if depth > extra)
-        return () if len(deep) == len(depths) else (Condition(f"depth{stage}", deep),)
-
     blocks = [
-        when(stage, layer - base) for stage, base in enumerate(base_depths) for layer in range(base + max(depths))
+        reached(f"depth{stage}", depths, layer - base)
+        for stage, base in enumerate(base_depths)
+        for layer in range(base + max(depths))
     ]
     stages = range(len(base_depths))
     return (

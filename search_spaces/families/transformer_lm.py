@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from search_spaces.decision import Condition, Decision
+from search_spaces.decision import Decision
 from search_spaces.families.attention import (
     join_heads,
     linear_attention,
@@ -14,6 +14,7 @@ from search_spaces.families.attention import (
     split_heads,
     window_attention,
 )
+from search_spaces.families.depth import reached
 from search_spaces.graph import Graph, Value
 from search_spaces.layers import activation, layer_norm, linear
 from search_spaces.settings import (
@@ -153,15 +154,11 @@ def _decisions(
     heads: Sequence[int],
     feed_forwards: Sequence[float],
 ) -> tuple[Decision, ...]:
-    def when(layer: int) -> tuple[Condition, ...]:
-        deep = tuple(depth for depth in depths if depth > layer)
-        return () if len(deep) == len(depths) else (Condition("depth", deep),)
-
-    layers = range(max(depths))
+    layers = [(layer, reached("depth", depths, layer)) for layer in range(max(depths))]
     return (
         Decision("depth", tuple(depths)),
         Decision("width", tuple(widths)),
-        *[Decision(f"attention{layer}", tuple(attentions), when(layer)) for layer in layers],
-        *[Decision(f"heads{layer}", tuple(heads), when(layer)) for layer in layers],
-        *[Decision(f"feed_forward{layer}", tuple(feed_forwards), when(layer)) for layer in layers],
+        *[Decision(f"attention{layer}", tuple(attentions), when) for layer, when in layers],
+        *[Decision(f"heads{layer}", tuple(heads), when) for layer, when in layers],
+        *[Decision(f"feed_forward{layer}", tuple(feed_forwards), when) for layer, when in layers],
     )

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from search_spaces.decision import Condition, Decision
+from search_spaces.decision import Decision
 from search_spaces.families.attention import join_heads, softmax_attention, split_heads
+from search_spaces.families.depth import reached
 from search_spaces.graph import Graph, Value
 from search_spaces.layers import activation, conv, conv_norm, layer_norm, linear, make_divisible
 from search_spaces.settings import (
@@ -164,16 +165,12 @@ def _decisions(
     mlp_ratios: Sequence[float],
     sizes: Sequence[int],
 ) -> tuple[Decision, ...]:
-    def when(layer: int) -> tuple[Condition, ...]:
-        deep = tuple(depth for depth in depths if depth > layer)
-        return () if len(deep) == len(depths) else (Condition("depth", deep),)
-
-    layers = range(max(depths))
+    layers = [(layer, reached("depth", depths, layer)) for layer in range(max(depths))]
     return (
         Decision("stem", tuple(stems)),
         Decision("depth", tuple(depths)),
         Decision("width", tuple(widths)),
-        *[Decision(f"heads{layer}", tuple(heads), when(layer)) for layer in layers],
-        *[Decision(f"mlp_ratio{layer}", tuple(mlp_ratios), when(layer)) for layer in layers],
+        *[Decision(f"heads{layer}", tuple(heads), when) for layer, when in layers],
+        *[Decision(f"mlp_ratio{layer}", tuple(mlp_ratios), when) for layer, when in layers],
         Decision("resolution", tuple(sizes)),
     )

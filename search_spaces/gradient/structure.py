@@ -5,9 +5,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.covering import activate
 from search_spaces.gradient.mixing import Mixing, Paths
 from search_spaces.space import Genotype, SearchSpace
-from search_spaces.supernet.covering import activate
 
 
 class Structure:

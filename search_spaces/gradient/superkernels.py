@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search_spaces.covering import activate
 from search_spaces.gradient.structure import Structure
 from search_spaces.space import Genotype
-from search_spaces.supernet.covering import activate
 from search_spaces.supernet.supernet import Index, Supernet
 
 ROWS = 3

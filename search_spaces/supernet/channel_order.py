@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search_spaces.covering import covering_genotypes
 from search_spaces.space import Population, SearchSpace
 from search_spaces.supernet.channel_axes import Axis, AxisGroup, axis_groups
-from search_spaces.supernet.covering import covering_genotypes
 from search_spaces.supernet.phases import PhaseNetworks
 from search_spaces.supernet.supernet import Supernet
 

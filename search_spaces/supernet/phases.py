@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from search_spaces.covering import activate
 from search_spaces.space import Genotype, Population, SearchSpace
-from search_spaces.supernet.covering import activate
 
 Sampling = Literal["sandwich", "uniform", "fair"]
 

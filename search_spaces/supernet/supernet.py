@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from search_spaces.covering import covering_genotypes
 from search_spaces.graph import Graph, Role, Shape
 from search_spaces.interpreter.torch_graph import BatchNorm, Calibration, TorchGraph
 from search_spaces.space import Genotype, Population, SearchSpace
 from search_spaces.supernet.allocation import SharedParameter, initial_value, shared_parameters
-from search_spaces.supernet.covering import covering_genotypes
 from search_spaces.supernet.experts import ROUTER, expert_name, first_experts, first_router, mix, route
 from search_spaces.supernet.images import resize
 from search_spaces.supernet.kernel_transformation import Chain, chains, first_matrix, transform

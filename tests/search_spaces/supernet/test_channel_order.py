@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from search_spaces.covering import covering_genotypes
 from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.families.resnet50 import ResNet50
 from search_spaces.families.transformer_lm import TransformerLM
@@ -19,7 +20,6 @@ from search_spaces.registry import SPACES
 from search_spaces.space import Genotype, SearchSpace
 from search_spaces.supernet.channel_axes import RULES, axis_groups
 from search_spaces.supernet.channel_order import elastic_channels, order_channels
-from search_spaces.supernet.covering import covering_genotypes
 from search_spaces.supernet.phases import PhaseNetworks
 from search_spaces.supernet.supernet import Supernet
 from search_spaces.training import trainer as training

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from search_spaces.covering import covering_genotypes
 from search_spaces.decision import Condition, Decision
 from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.families.vision_transformer import VisionTransformer
@@ -15,7 +16,6 @@ from search_spaces.graph import Graph
 from search_spaces.interchange.onnx_file import model_bytes
 from search_spaces.layers import conv, conv_norm, global_pool, linear
 from search_spaces.space import Pick, SearchSpace
-from search_spaces.supernet.covering import covering_genotypes
 from search_spaces.supernet.supernet import CACHED_SUBNETS, Supernet
 
 
