@@ -12,6 +12,7 @@ from nas.evaluation.evaluator import Evaluator, RayEvaluator
 from nas.evaluation.predicting_evaluator import PredictingEvaluator
 from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_devices
+from nas.evaluation.zero_cost_data import ZeroCostData
 from nas.finalists import Finalists
 from nas.gradient_rounds import StoredRounds
 from nas.gradient_search import gradient_plan
@@ -253,6 +254,8 @@ class Driver:
             data=data,
             devices=devices,
             precisions=self._precisions,
+            zero_cost=spec.zero_cost,
+            zero_cost_data=ZeroCostData.of(problem.dataset, spec.seed) if spec.zero_cost else None,
             joint=problem.searched if isinstance(problem.searched, JointSpace) else None,
             workers=spec.execution.workers,
             timing=spec.measuring.timing,

@@ -42,7 +42,7 @@ class Problem:
         spec: the job.
         recipe: how the space is made elsewhere.
         space: what can be built, with the class count and channels of the data, or its vocabulary and length.
-        dataset: what accuracy and loss are measured on; None when they are not asked for.
+        dataset: what accuracy, loss and zero-cost scores are measured on; None when they are not asked for.
         searched: what the strategy searches: the space, or that together with settings of devices and of training.
         gradient_options: of a strategy that trains a relaxed network; None for others.
         known_costs: what such a strategy pays for, where that is known before anything is measured.
@@ -103,7 +103,8 @@ def prepare(spec: JobSpec, *, allow_code: bool = False) -> Problem:
     Raises:
         ValueError: data that cannot be read, a space that does not fit them, bounds that nothing meets.
     """
-    dataset = None if spec.data is None or not spec.wants_learned else load_dataset(**spec.data.model_dump())
+    wanted = spec.wants_learned or spec.zero_cost
+    dataset = None if spec.data is None or not wanted else load_dataset(**spec.data.model_dump())
     recipe = _recipe(spec, dataset, allow_code)
     space, options = recipe.make(), gradient_options(spec)
     settings = device_decisions(spec.devices)

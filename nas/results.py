@@ -82,11 +82,18 @@ class Results:
 
         The objectives are then about what the trained networks do, such as `accuracy@trained`.
         """
-        asked = [o.metric for o in self.objectives if any(f"{o.metric}@trained" in e.metrics for e in self.evaluations)]
-        if not asked:
+        renamed: dict[str, dict[str, Any]] = {}
+        for objective in self.objectives:
+            own: dict[str, Any] = {"metric": f"{objective.metric}@trained"}
+            if objective.metric.startswith("zero_cost@") and all(o.metric != "accuracy" for o in self.objectives):
+                own = {"metric": "accuracy@trained", "direction": "max", "bound": None}  # what the score stood for
+            there = any(own["metric"] in each.metrics for each in self.evaluations)
+            if there and own not in renamed.values():
+                renamed[objective.metric] = own
+        if not renamed:
             return self
-        trained = [e for e in self.evaluations if all(f"{metric}@trained" in e.metrics for metric in asked)]
-        renamed = {metric: {"metric": f"{metric}@trained"} for metric in asked}
+        names = [own["metric"] for own in renamed.values()]
+        trained = [each for each in self.evaluations if all(name in each.metrics for name in names)]
         objectives = [o.model_copy(update=renamed.get(o.metric)) for o in self.objectives]
         anew = [row for found in self.replications.values() for row in found.values()]
         return Results.of(objectives, trained, anew, proven=False)

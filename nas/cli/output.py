@@ -46,7 +46,7 @@ def _short(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        if math.isfinite(value) and value == int(value) and abs(value) >= 1000:
+        if math.isfinite(value) and 1000 <= abs(value) < 1e15 and value == int(value):
             return f"{int(value):,}"
         return f"{value:.4g}"
     return f"{value:,}" if type(value) is int else str(value)

@@ -12,6 +12,8 @@ from nas.evaluation.scores import INT8, SCORES, EvaluationData
 from nas.evaluation.stage import Done, Stage
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport, Wanted
 from nas.evaluation.timing_actor import DeviceGone, TimingActor
+from nas.evaluation.zero_cost_data import ZeroCostData
+from nas.jobspec.consistency import ZERO_COST
 from profilers.measurement import Measurement
 from profilers.registry import metrics_of
 from profilers.series import SeriesRule
@@ -69,6 +71,8 @@ class RayEvaluator:
             `profilers.registry.metrics_of` lists them.
         precisions: number format that a device measures in; fp32 where it is not said. A device of int8 gets networks
             quantised with the job's calibration samples, where there are data.
+        zero_cost: zero-cost scores that are asked for, by name.
+        zero_cost_data: what they look at; needed when there are any.
         joint: what genotypes are of where settings of devices are searched as well; those of `space` otherwise.
         workers: number of evaluation actors.
         timing: how many runs of a model are taken.
@@ -87,6 +91,8 @@ class RayEvaluator:
         data: EvaluationData | None,
         devices: Mapping[str, Mapping[str, Any]],
         precisions: Mapping[str, str] | None = None,
+        zero_cost: Sequence[str] = (),
+        zero_cost_data: ZeroCostData | None = None,
         joint: JointSpace | None = None,
         workers: int,
         timing: TimingRule | None = None,
@@ -98,13 +104,14 @@ class RayEvaluator:
         self._scored, self._scored_in_int8 = scored, scored_in_int8
         self._precisions, self._calibrated = dict(precisions or {}), data is not None
         self._joint = joint
+        self._zero_cost = tuple(zero_cost)
         self._metrics = {name: [f"{metric}@{name}" for metric in metrics_of(devices[name])] for name in devices}
-        shared = [ray.put(part) for part in (weights, data)]
+        shared = [ray.put(part) for part in (weights, data, zero_cost_data)]
         subnet = ray.remote(SubnetActor)
         self._subnets = Stage(
             "evaluation",
             # Those that only make models are idle while trials, which need the processors, run.
-            lambda: subnet.options(num_cpus=1 if scored else 0).remote(space, *shared),
+            lambda: subnet.options(num_cpus=1 if scored or zero_cost else 0).remote(space, *shared),
             workers,
             method="evaluate",
             returns=3,
@@ -129,6 +136,7 @@ class RayEvaluator:
                 int8_scores=self._scored_in_int8 and not known >= {f"{name}@{INT8}" for name in SCORES},
                 model=not integers.issuperset(timings),
                 int8_model=bool(integers),
+                zero_cost=tuple(name for name in self._zero_cost if ZERO_COST + name not in known),
             )
             progress = _Progress(Evaluated(request.key, dict(request.known)), timings, settings, integers)
             if wanted:

@@ -3,15 +3,20 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from nas.evaluation.onnx_network import OnnxNetwork, quantised
 from nas.evaluation.scores import INT8, EvaluationData, scores
-from nas.evaluation.subnet import subnets
+from nas.evaluation.subnet import Subnets, subnets
+from nas.evaluation.zero_cost_data import ZeroCostData
+from nas.jobspec.consistency import ZERO_COST
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import Genotype
 from search_spaces.supernet.weights import SupernetWeights
+from search_spaces.zero_cost.errors import Undefined
+from search_spaces.zero_cost.scoring import zero_cost_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +30,17 @@ class SubnetReport:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be found out about a subnet: scores as it is and in 8-bit integers, and the model of either kind."""
+    """What is to be found out about a subnet: scores as it is and in 8-bit integers, models, zero-cost scores."""
 
     scores: bool = False
     int8_scores: bool = False
     model: bool = False
     int8_model: bool = False
+    zero_cost: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is."""
-        return self.scores or self.int8_scores or self.model or self.int8_model
+        return self.scores or self.int8_scores or self.model or self.int8_model or bool(self.zero_cost)
 
 
 class SubnetActor:
@@ -47,12 +53,23 @@ class SubnetActor:
         weights: the trained supernet's; None for random ones, when only timing is asked for, or where they come with
             the space.
         data: what networks are scored and calibrated on; None when that is not asked for.
+        zero_cost: what zero-cost scores look at; None when they are not asked for.
     """
 
-    def __init__(self, space: SpaceRecipe, weights: SupernetWeights | None, data: EvaluationData | None) -> None:
+    def __init__(
+        self,
+        space: SpaceRecipe,
+        weights: SupernetWeights | None,
+        data: EvaluationData | None,
+        zero_cost: ZeroCostData | None = None,
+    ) -> None:
         torch.set_num_threads(1)
-        self._subnets = subnets(space.make(), weights, data)
-        self._data = data
+        self._space, self._weights = space.make(), weights
+        self._data, self._zero_cost = data, zero_cost
+
+    @cached_property
+    def _subnets(self) -> Subnets:
+        return subnets(self._space, self._weights, self._data)
 
     def ping(self) -> None:
         """Answer, so that the caller knows that the actor is there."""
@@ -65,13 +82,17 @@ class SubnetActor:
         """
         started = time.perf_counter()
         metrics: dict[str, float] = {}
+        file = integers = b""
         try:
+            if wanted.zero_cost:
+                metrics.update(self._cheap(genotype, wanted.zero_cost))
+            if wanted == Wanted(zero_cost=wanted.zero_cost):
+                return SubnetReport(metrics, None, time.perf_counter() - started), file, integers
             network = self._subnets.network(genotype)
             if wanted.scores:
                 assert self._data is not None, "scores need data"
                 metrics.update(scores(network, self._data))
             file = network.model({}) if wanted.model or wanted.int8_scores or wanted.int8_model else b""
-            integers = b""
             if wanted.int8_scores or wanted.int8_model:
                 assert self._data is not None, "calibration needs data"
                 integers = quantised(file, self._data)
@@ -83,3 +104,17 @@ class SubnetActor:
             reason = f"{type(error).__name__}: {error}"
             return SubnetReport(metrics, reason, time.perf_counter() - started), b"", b""
         return SubnetReport(metrics, None, time.perf_counter() - started), file, integers
+
+    def _cheap(self, genotype: Genotype, names: tuple[str, ...]) -> dict[str, float]:
+        """Zero-cost scores and their seconds as metrics.
+
+        Raises:
+            Undefined: the network lacks one of them; says why.
+        """
+        assert self._zero_cost is not None, "zero-cost scores need a seed"
+        found = zero_cost_scores(self._space.graph(genotype), names, self._zero_cost.batch, self._zero_cost.seed)
+        for name, scored in found.items():
+            if scored.cause is not None:
+                raise Undefined(f"{ZERO_COST}{name}: {scored.cause}")
+        metrics = {f"{ZERO_COST}{name}": scored.value for name, scored in found.items()}
+        return metrics | {f"{ZERO_COST}{name} seconds": scored.seconds for name, scored in found.items()}

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.jobspec.errors import Problem
-from nas.jobspec.training import recipe_problems, trains_in_search, wants_shared_weights
+from nas.jobspec.training import PROXY, proxy, recipe_problems, trains_in_search, wants_shared_weights
 from nas.jobspec.wording import shown, suggestion
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT
 from profilers.registry import is_computed, metrics_of
+from search_spaces.zero_cost.needs import NEEDS
 
 ACCURACY = "accuracy"
 LEARNED = (ACCURACY, "loss")
@@ -18,6 +19,8 @@ QUANTISED = tuple(f"{metric}@int8" for metric in LEARNED)
 """The same of the networks quantised to 8-bit integers."""
 UTILISATION = "utilisation@"
 """Begins the name of a metric that, like accuracy, is a share and better when it is higher."""
+ZERO_COST = "zero_cost@"
+"""Begins the name of a metric that ranks networks before they are trained; more is better."""
 STATIC = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -31,12 +34,17 @@ def known_metrics(devices: Mapping[str, Any]) -> tuple[str, ...]:
         if _DEVICE_NAME.fullmatch(str(name))
         for metric in metrics_of(section if isinstance(section, Mapping) else {})
     ]
-    return (*LEARNED, *QUANTISED, *told, *STATIC)
+    return (*LEARNED, *QUANTISED, *told, *STATIC, *(ZERO_COST + name for name in NEEDS))
 
 
 def is_share(metric: object) -> bool:
     """Whether a metric lies between 0 and 1 and should be high."""
     return metric in (ACCURACY, f"{ACCURACY}@int8") or str(metric).startswith(UTILISATION)
+
+
+def is_zero_cost(metric: object) -> bool:
+    """Whether a metric is a zero-cost score."""
+    return str(metric).startswith(ZERO_COST)
 
 
 def asked_metrics(job: Mapping[str, Any]) -> list[Any]:
@@ -48,6 +56,16 @@ def asked_metrics(job: Mapping[str, Any]) -> list[Any]:
 def asks_learned(job: Mapping[str, Any]) -> bool:
     """Whether an objective of a plain job needs data and trained weights."""
     return any(metric in (*LEARNED, *QUANTISED) for metric in asked_metrics(job))
+
+
+def data_metric(job: Mapping[str, Any]) -> str | None:
+    """An objective of a plain job that cannot be found without data; None where there is none."""
+    for metric in asked_metrics(job):
+        if metric in (*LEARNED, *QUANTISED):
+            return str(metric)
+        if is_zero_cost(metric) and NEEDS.get(str(metric).removeprefix(ZERO_COST), "nothing") != "nothing":
+            return str(metric)
+    return None
 
 
 def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
@@ -67,6 +85,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     problems += _sources(objectives, job)
     problems += _data(job)
     if not unknown:
+        problems += _proxy(job)
         problems += _supernet(job)
         problems += _training(job)
         problems += recipe_problems(job)
@@ -120,7 +139,7 @@ def _bounds(objectives: list[Mapping[str, Any]]) -> list[Problem]:
             what = "a utilisation" if str(metric).startswith(UTILISATION) else "an accuracy"
             message = f"{bound:g} is not {what}; allowed: 0 to 1, so 0.97 and not 97"
             problems.append(Problem(("objectives", index, "bound"), message))
-        elif not is_share(metric) and bound <= 0:
+        elif not is_share(metric) and not is_zero_cost(metric) and bound <= 0:
             message = f"{bound:g} cannot bound {shown(metric)}; allowed: above 0"
             problems.append(Problem(("objectives", index, "bound"), message))
     return problems
@@ -159,8 +178,7 @@ def _data(job: Mapping[str, Any]) -> list[Problem]:
         if len(sources) != 1:
             found = "both" if sources else "neither"
             problems.append(Problem(("data",), f"{found} of name and path; give one of them"))
-    if data is None and asks_learned(job):
-        metric = next(metric for metric in asked_metrics(job) if metric in (*LEARNED, *QUANTISED))
+    if data is None and (metric := data_metric(job)) is not None:
         message = f"missing; the objective {metric!r} needs data, such as {{name: digits}} or {{path: images.npz}}"
         problems.append(Problem(("data",), message))
     return problems
@@ -177,12 +195,36 @@ def _supernet(job: Mapping[str, Any]) -> list[Problem]:
     return []
 
 
+def _proxy(job: Mapping[str, Any]) -> list[Problem]:
+    """Where a zero-cost score stands for accuracy, there must be an accuracy that it can stand for."""
+    if (score := proxy(job)) is None or not asked_metrics(job):
+        return []
+    for index, metric in enumerate(asked_metrics(job)):
+        if metric == ACCURACY:
+            message = (
+                "a bound, a direction or a source is given, but accuracy.from is a zero-cost score, which has none"
+            )
+            return [Problem(("objectives", index), message)]
+        if metric in (*LEARNED, *QUANTISED):
+            message = f"accuracy.from is {PROXY + score!r}, which stands for accuracy alone and not for {metric!r}"
+            return [Problem(("objectives", index), message)]
+    if ZERO_COST + score not in asked_metrics(job):
+        return [Problem(("accuracy", "from"), "given, but accuracy is no objective of this job")]
+    return []
+
+
 def _training(job: Mapping[str, Any]) -> list[Problem]:
     if not asked_metrics(job):
         return []
-    asked = set(asked_metrics(job))
-    if job.get("train") is not None and asked.isdisjoint(LEARNED):
-        return [_idle("train", "networks are only trained for the objectives")]
+    asked, train = set(asked_metrics(job)), job.get("train")
+    if train is not None and asked.isdisjoint(LEARNED):
+        if not any(is_zero_cost(metric) for metric in asked):
+            return [_idle("train", "networks are only trained for the objectives")]
+        if job.get("data") is None:
+            return [Problem(("data",), "missing; networks are trained on data, such as {name: digits}")]
+        if isinstance(train, Mapping) and train.get("init") == "supernet":
+            message = "'supernet', but no objective needs a supernet, so there is none; allowed: 'scratch'"
+            return [Problem(("train", "init"), message)]
     if not trains_in_search(job):
         return []
     if asked.isdisjoint(LEARNED):
@@ -191,7 +233,6 @@ def _training(job: Mapping[str, Any]) -> list[Problem]:
         metric = next(metric for metric in QUANTISED if metric in asked)
         message = f"'train' gives no {metric}, which is an objective; allowed with it: 'supernet'"
         return [Problem(("accuracy", "from"), message)]
-    train = job.get("train")
     networks = train.get("networks") if isinstance(train, Mapping) else None
     if networks is not None:
         message = f"{shown(networks)} is given, but accuracy.from is 'train', so every candidate is trained"

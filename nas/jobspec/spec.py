@@ -13,9 +13,18 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from nas.jobspec.consistency import LEARNED, QUANTISED, asks_learned, inconsistencies, is_share
+from nas.jobspec.consistency import (
+    ACCURACY,
+    LEARNED,
+    QUANTISED,
+    ZERO_COST,
+    asks_learned,
+    inconsistencies,
+    is_share,
+    is_zero_cost,
+)
 from nas.jobspec.errors import Problem
-from nas.jobspec.training import AccuracySpec, RecipeSpec, TrainSpec, trains_in_search, wants_shared_weights
+from nas.jobspec.training import AccuracySpec, RecipeSpec, TrainSpec, proxy, trains_in_search, wants_shared_weights
 from nas.objectives import Objective
 from profilers.series import SeriesRule
 from profilers.timing import TimingRule
@@ -178,7 +187,7 @@ class MeasuringSpec(Section):
 
 
 class ObjectiveSpec(Objective):
-    """An objective as a job file gives it; with no direction, accuracy and utilisation rise and all else falls.
+    """An objective as a job file gives it; without a direction accuracy, utilisation and scores rise, all else falls.
 
     Attributes:
         source: how values of a device come about; in a job it is `from`. `measure`: each network is measured.
@@ -202,7 +211,8 @@ class ObjectiveSpec(Objective):
         if isinstance(given, str):
             given = {"metric": given}
         if isinstance(given, Mapping) and "direction" not in given:
-            return {**given, "direction": "max" if is_share(given.get("metric")) else "min"}
+            rises = is_share(given.get("metric")) or is_zero_cost(given.get("metric"))
+            return {**given, "direction": "max" if rises else "min"}
         return given
 
 
@@ -260,6 +270,12 @@ class JobSpec(Section):
         return any(objective.metric in QUANTISED for objective in self.objectives)
 
     @property
+    def zero_cost(self) -> tuple[str, ...]:
+        """The zero-cost scores that are objectives, by name."""
+        asked = [objective.metric for objective in self.objectives if is_zero_cost(objective.metric)]
+        return tuple(metric.removeprefix(ZERO_COST) for metric in asked)
+
+    @property
     def trains_in_search(self) -> bool:
         """Whether every candidate is trained alone."""
         return self.wants_learned and self.accuracy.source == "train"
@@ -278,10 +294,17 @@ class JobSpec(Section):
 
 
 def with_defaults(job: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain job with the sections filled in that it needs and leaves out: devices, supernet and training."""
+    """The plain job with the sections filled in that it needs and leaves out: devices, supernet and training.
+
+    Where a zero-cost score stands for accuracy, it is the objective.
+    """
     filled = dict(job)
     if filled.get("devices") is None:
         filled["devices"] = DEFAULT_DEVICES
+    if (score := proxy(job)) is not None and isinstance(job.get("objectives"), list | tuple):
+        plain = (ACCURACY, {"metric": ACCURACY})
+        filled["objectives"] = [ZERO_COST + score if each in plain else each for each in job["objectives"]]
+        job = filled
     if filled.get("supernet") is None and asks_learned(job) and wants_shared_weights(job):
         filled["supernet"] = {}
     if filled.get("train") is None and asks_learned(job) and trains_in_search(job):

@@ -7,20 +7,35 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nas.jobspec.errors import Problem
 from nas.jobspec.structure import structure_problems
+from nas.jobspec.wording import suggestion
 from search_spaces.decision import Decision
 from search_spaces.training.network_settings import NetworkSettings
+from search_spaces.zero_cost.needs import NEEDS
+
+PROXY = "zero_cost:"
+"""Begins a source of accuracy that is a zero-cost score."""
+SOURCES = ("supernet", "train", *(PROXY + name for name in NEEDS))
 
 
 class AccuracySpec(BaseModel):
     """Where accuracy and loss of a candidate come from.
 
     Attributes:
-        source: `supernet`, its part of the shared weights; or `train`, a training of its own. In a job it is `from`.
+        source: `supernet`, its part of the shared weights; `train`, a training of its own; or `zero_cost:NAME`, which
+            makes `zero_cost@NAME` the objective in the place of accuracy. In a job it is `from`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    source: Literal["supernet", "train"] = Field(default="supernet", alias="from")
+    source: str = Field(default="supernet", alias="from", json_schema_extra={"enum": list(SOURCES)})
+
+    @field_validator("source")
+    @classmethod
+    def _known(cls, given: str) -> str:
+        if given not in SOURCES:
+            allowed = ", ".join(map(repr, SOURCES))
+            raise ValueError(f"{given!r} is not allowed; allowed: {allowed}{suggestion(given, SOURCES)}")
+        return given
 
     @model_serializer
     def _as_given(self) -> dict[str, str]:
@@ -159,6 +174,13 @@ def recipe_problems(job: Mapping[str, Any]) -> list[Problem]:
         message = "there is nothing to multiply: train has none of shift, flip and augmentation"
         problems.append(Problem(("recipe", "augmentation"), message))
     return problems
+
+
+def proxy(job: Mapping[str, Any]) -> str | None:
+    """The zero-cost score that stands for accuracy in a plain job; None for none."""
+    section = job.get("accuracy")
+    source = section.get("from") if isinstance(section, Mapping) else None
+    return source.removeprefix(PROXY) if isinstance(source, str) and source.startswith(PROXY) else None
 
 
 def trains_in_search(job: Mapping[str, Any]) -> bool:

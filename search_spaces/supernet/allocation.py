@@ -30,7 +30,7 @@ def shared_parameters(space: SearchSpace, genotypes: Population) -> dict[str, Sh
     """
     found: dict[str, SharedParameter] = {}
     for genotype in genotypes:
-        for name, parameter in _parameters(space.graph(genotype)).items():
+        for name, parameter in graph_parameters(space.graph(genotype)).items():
             known = found.get(name)
             if known is None:
                 found[name] = parameter
@@ -45,7 +45,8 @@ def shared_parameters(space: SearchSpace, genotypes: Population) -> dict[str, Sh
     return {name: found[name] for name in sorted(found)}
 
 
-def _parameters(graph: Graph) -> dict[str, SharedParameter]:
+def graph_parameters(graph: Graph) -> dict[str, SharedParameter]:
+    """The learned parameters of one network by name."""
     found = {}
     for node in graph.nodes:
         for place, name in enumerate(node.inputs):

@@ -15,8 +15,10 @@ from nas.jobspec.errors import JobSpecError, Problem
 from nas.jobspec.load import load_job, parse_job
 from nas.jobspec.schema import json_schema
 from nas.jobspec.spec import JobSpec
+from nas.jobspec.training import SOURCES
 from nas.strategies.registry import STRATEGIES
 from search_spaces.registry import SPACES
+from search_spaces.zero_cost.needs import NEEDS
 
 SPACE = {
     "name": "mobilenet_v3",
@@ -46,7 +48,8 @@ NPU = {
     "bandwidth_gb_s": 3.2,
 }
 KNOWN = (
-    "known: accuracy, loss, accuracy@int8, loss@int8, latency_ms@cpu, macs, params, peak_activation_bytes, bytes_moved"
+    "known: accuracy, loss, accuracy@int8, loss@int8, latency_ms@cpu, macs, params, peak_activation_bytes, "
+    "bytes_moved, " + ", ".join(f"zero_cost@{name}" for name in NEEDS)
 )
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -121,7 +124,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "source of accuracy": (
         {"accuracy": {"from": "trian"}},
-        "accuracy.from: 'trian' is not allowed; allowed: 'supernet' or 'train'; did you mean 'train'?",
+        f"accuracy.from: 'trian' is not allowed; allowed: {', '.join(map(repr, SOURCES))}; did you mean 'train'?",
     ),
     "misspelt source": (
         {"accuracy": {"form": "train"}},
