@@ -113,9 +113,11 @@ class AveragedProcess:
                 continue
             pull = sum(w * s.deviation * np.outer(s.amplitudes, s.alpha) for w, s in chosen) / share
             level = sum(w * (s.centre + s.deviation * s.constant) for w, s in chosen) / share
+            used = [place for place, term in enumerate(self.terms) if not term.length or pull[place].any()]
+            terms, pull = [self.terms[place] for place in used], pull[used]
             for start in range(0, len(x), CHUNK):
                 rows = slice(start, start + CHUNK)
-                mean = level + np.tensordot(covariances(self.terms, x[rows], self.x), pull, ([0, 2], [0, 1]))
+                mean = level + np.tensordot(covariances(terms, x[rows], self.x), pull, ([0, 2], [0, 1]))
                 found[rows] += share * (_exp(mean) if logarithmic else mean)
         return found
 

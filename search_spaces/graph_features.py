@@ -41,6 +41,7 @@ class GraphFeatures:
             the choices themselves should matter only where what lies on open paths explains too little.
         costs: columns that say how large a network is.
         names: (f,) what the features say.
+        routes: the paths that decisions cut.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -48,9 +49,9 @@ class GraphFeatures:
         found = probes(space)
         largest = space.largest()
         base = next(each.networks[each.chosen] for each in found if (each.row == largest).all())
-        self._routes = Routes(base, gates(found, base))
+        self.routes = Routes(base, gates(found, base))
         kinds = sorted(set().union(*(each.kinds.values() for probe in found for each in probe.networks)))
-        gate_of = {gate.column: gate for gate in self._routes.gates}
+        gate_of = {gate.column: gate for gate in self.routes.gates}
         tables = [
             np.array([_adds(option, probe, gate_of.get(column), kinds) for option in range(len(probe.networks))])
             for column, probe in enumerate(found)
@@ -61,7 +62,7 @@ class GraphFeatures:
         counts = [names[column] for column in kept]
         choices = [f"{d.name}={option}" for d in space.decisions for option in d.options]
         built = [f"built {name}" for name in counts] if gate_of else []
-        paths = [f"path {index}" for index in range(self._routes.features)] if gate_of else []
+        paths = [f"path {index}" for index in range(self.routes.features)] if gate_of else []
         self.names = (*counts, *built, *paths, *choices)
         self.groups = tuple(len(group) for group in (counts, built, paths, choices) if group)
         self.lengths = (1.0, 2.0, 1.0, 2.0) if gate_of else (1.0, 1.0)
@@ -70,12 +71,12 @@ class GraphFeatures:
     def __call__(self, population: Population) -> Array:
         """Return the (n, f) features of an (n, d) canonical population."""
         choices = self._space.encode(population).astype(np.float64)
-        if not self._routes.gates:
+        if not self.routes.gates:
             return np.concatenate([choices @ np.concatenate(self._tables), choices], axis=1)
         active = self._space.active(population)
-        paths, reached = self._routes(population)
+        paths, reached = self.routes(population)
         live = active.copy()
-        live[:, [gate.column for gate in self._routes.gates]] &= reached
+        live[:, [gate.column for gate in self.routes.gates]] &= reached
         counts, built = self._counts(population, live), self._counts(population, active)
         return np.concatenate([counts, built, paths, choices], axis=1)
 

@@ -124,12 +124,13 @@ class Routes:
     Attributes:
         gates: as given.
         features: how many features of paths there are.
+        segments: distinct parts of the network that contain gates, each with the number of times it occurs.
     """
 
     def __init__(self, base: Network, gates: list[Gate]) -> None:
         self.gates = gates
         self.features = 1 + QUANTITIES
-        self._segments = segments(base, gates)
+        self.segments = segments(base, gates)
 
     def __call__(self, population: Population) -> tuple[Array, NDArray[np.bool_]]:
         """Return (n, features) features of paths and the (n, gates) mask of those that lie on a path.
@@ -141,7 +142,7 @@ class Routes:
         total = np.zeros((n, QUANTITIES))
         alive = np.ones(n, np.bool_)
         live = np.zeros((n, len(self.gates)), np.bool_)
-        for segment, times in self._segments:
+        for segment, times in self.segments:
             found, reached, used = self._through(segment, population)
             total += times * np.where(reached[:, None], found, _DEAD)
             alive &= reached

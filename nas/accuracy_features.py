@@ -1,0 +1,72 @@
+"""Features of the networks of a space as predictors of accuracy take them."""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.predictor_features import EXAMPLES, SpaceFeatures
+from predictors.feature_set import FeatureSet, Group
+from search_spaces.genotypes import GenotypeSpace, Population
+from search_spaces.graph_features import GraphFeatures
+from search_spaces.path_encoding import PathEncoding
+from search_spaces.space import SearchSpace
+
+Array = NDArray[np.float64]
+
+
+class AccuracyFeatures:
+    """(n, d) genotypes -> (n, f) features.
+
+    Where decisions cut paths, only what lies on an open path says something of accuracy: counts and costs of operators,
+    lengths and numbers of paths, the choices there, and the operations on each path
+    (`search_spaces.path_encoding`). In other spaces the features are those of `SpaceFeatures`.
+
+    Args:
+        space: what the genotypes belong to.
+        subject: its name, if it has none itself.
+
+    Attributes:
+        features: what the columns are.
+    """
+
+    def __init__(self, space: GenotypeSpace, subject: str | None = None) -> None:
+        self._space = space
+        self._graph = GraphFeatures(space) if isinstance(space, SearchSpace) else None
+        self._plain: SpaceFeatures | None = None
+        if self._graph is None or not self._graph.routes.gates:
+            self._plain = SpaceFeatures(space, subject)
+            self.features = self._plain.features
+            return
+        self._encoding = PathEncoding(self._graph.routes, space.decisions)
+        counts, _, paths, choices = (
+            self._graph.names[first:last] for first, last in pairwise(np.cumsum([0, *self._graph.groups]).tolist())
+        )
+        groups = (
+            Group("counts", len(counts), slope=-1.0, bend=-1.0, counts=True),
+            Group("paths", len(paths), slope=-1.0, bend=-1.0),
+            Group("choices", len(choices), slope=-2.0, bend=-2.0),
+            *([Group("open", len(self._encoding.names), slope=-1.0, bend=-1.0)] if self._encoding.names else []),
+        )
+        names = (*counts, *paths, *choices, *self._encoding.names)
+        examples = self(space.sample(EXAMPLES, np.random.default_rng(0)))
+        name = subject if subject is not None else getattr(space, "name", "space")
+        self.features = FeatureSet.of(name, names, groups, examples)
+
+    def __call__(self, population: Population) -> Array:
+        """Return the (n, f) features of an (n, d) canonical population."""
+        if self._plain is not None:
+            return self._plain(population)
+        assert self._graph is not None
+        counts, built, paths, _ = self._graph.groups
+        everything = self._graph(population)
+        choices = everything[:, counts + built + paths :] * self._reached(population)
+        routes = everything[:, counts + built : counts + built + paths]
+        return np.concatenate([everything[:, :counts], routes, choices, self._encoding(population)], axis=1)
+
+    def _reached(self, population: Population) -> Array:
+        """(n, choices): whether the decision of each choice is on an open path."""
+        assert self._graph is not None
+        on = np.ones((len(population), len(self._space.decisions)))
+        on[:, [gate.column for gate in self._graph.routes.gates]] = self._graph.routes(population)[1]
+        return np.repeat(on, [len(decision.options) for decision in self._space.decisions], axis=1)

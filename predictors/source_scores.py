@@ -1,0 +1,115 @@
+"""What other data sets, other jobs and statistics that cost nothing say of a network, as features beside its own.
+
+X. Dai et al., "FBNetV3: joint architecture-recipe search using predictor pretraining", CVPR 2021, let a neural network
+learn MACs and parameters of many architectures before accuracies of few. Here a predictor learns each such quantity, be
+it a score of architectures without labels or the accuracy on another data set, and what it says of a network is a
+feature: how much that is worth, the few labels decide.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.feature_set import FeatureSet, Group
+from predictors.folded import FoldedEnsemble
+from predictors.predictor import Source
+from predictors.ranking_boosting import RankingBoosting
+from predictors.warped_process import RankingProcess, WarpedProcess
+from predictors.warping import Warp
+
+Array = NDArray[np.float64]
+
+GROUP = "sources"
+SLOPE, BEND = 0.0, -1.0
+FEWEST = 8
+"""Values of a source from which trees learn it beside the process."""
+
+
+class SourceScores:
+    """(n, f) features -> (n, f + s) features, s sources beside those that are given.
+
+    Args:
+        features: what the columns are.
+        seed: of the predictors.
+
+    Attributes:
+        names: of the sources.
+    """
+
+    def __init__(self, features: FeatureSet, seed: int) -> None:
+        self._features, self._seed = features, seed
+        self.names: tuple[str, ...] = ()
+        self._models: list[list[WarpedProcess | FoldedEnsemble]] = []
+        self._warps: list[Warp] = []
+
+    def fit(self, sources: Sequence[Source]) -> "SourceScores":
+        """Learn every source."""
+        self.names = tuple(source.name for source in sources)
+        for source in sources:
+            models: list[WarpedProcess | FoldedEnsemble] = [RankingProcess(self._features, seed=self._seed)]
+            if len(source.values) >= FEWEST:
+                models.append(RankingBoosting(self._features, seed=self._seed))
+            for model in models:
+                model._fit(source.features, source.values, ())
+            self._models.append(models)
+            self._warps.append(Warp.normal_scores(source.values))
+        return self
+
+    @property
+    def features(self) -> FeatureSet:
+        """What the columns are with the sources beside; their scores have mean 0 and deviation 1 or so."""
+        known, more = self._features, len(self.names)
+        if not more:
+            return known
+        return FeatureSet(
+            known.subject,
+            (*known.names, *(f"source {place}: {name}" for place, name in enumerate(self.names))),
+            (*known.groups, Group(GROUP, more, SLOPE, BEND)),
+            np.concatenate([known.centre, np.zeros(more)]),
+            np.concatenate([known.spread, np.ones(more)]),
+            np.concatenate([known.rising, np.zeros(more, np.bool_)]),
+        )
+
+    def __call__(self, x: Array) -> Array:
+        """Return (n, f + s) features of (n, f) ones."""
+        columns = [
+            np.mean([warp.forward(model.mean(x)) for model in models], axis=0)
+            for warp, models in zip(self._warps, self._models, strict=True)
+        ]
+        return np.concatenate([x, *(column[:, None] for column in columns)], axis=1)
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], list[Any]]:
+        """Arrays and JSON values that make it again, with `restore`."""
+        arrays: dict[str, NDArray[Any]] = {}
+        plain = []
+        for place, (name, warp, models) in enumerate(zip(self.names, self._warps, self._models, strict=True)):
+            arrays |= {f"{place}.{key}": value for key, value in warp.state().items()}
+            settings = []
+            for number, model in enumerate(models):
+                state = model._state()
+                arrays |= {f"{place}.{number}.{key}": value for key, value in state.arrays.items()}
+                settings.append(state.settings)
+            plain.append({"name": name, "models": settings})
+        return arrays, plain
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], plain: Sequence[Mapping[str, Any]]) -> "SourceScores":
+        """Become what `state` describes."""
+        self.names = tuple(str(each["name"]) for each in plain)
+        self._models, self._warps = [], []
+        for place, each in enumerate(plain):
+            self._warps.append(Warp.restored(under(arrays, f"{place}.")))
+            kinds = (RankingProcess, RankingBoosting)
+            models: list[WarpedProcess | FoldedEnsemble] = []
+            for number, settings in enumerate(each["models"]):
+                model = kinds[number](self._features, seed=self._seed)
+                model._restore(under(arrays, f"{place}.{number}."), settings)
+                models.append(model)
+            self._models.append(models)
+        return self
+
+
+def under(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with something, without it."""
+    return {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
