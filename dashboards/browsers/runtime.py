@@ -1,13 +1,9 @@
 """The files of ONNX Runtime Web, from its npm package into a folder of the user; none of them is in this project."""
 
-import base64
-import hashlib
-import os
-import shutil
-import subprocess
-import tarfile
-import tempfile
 from pathlib import Path
+
+from dashboards import npm_package
+from dashboards.npm_package import PackageError
 
 VERSION = "1.30.0"
 
@@ -24,17 +20,13 @@ FILES = {
 }
 """What is used of the package, with its media types: WebAssembly alone, and with WebGPU."""
 
-_FETCH_S = 600.0
-
-
-class RuntimeFilesError(RuntimeError):
-    """The files are not there, or cannot be had."""
+RuntimeFilesError = PackageError
+"""The files are not there, or cannot be had."""
 
 
 def default_folder() -> Path:
     """Where the files are kept: in the user's cache, apart for each version."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "nas-service" / f"onnxruntime-web-{VERSION}"
+    return npm_package.folder("onnxruntime-web", VERSION)
 
 
 def is_there(folder: Path | None = None) -> bool:
@@ -71,51 +63,10 @@ def install(folder: Path | None = None, archive: Path | None = None) -> Path:
         OSError: the folder cannot be written.
     """
     folder = folder or default_folder()
-    with tempfile.TemporaryDirectory() as scratch:
-        package = archive or _fetched(Path(scratch))
-        found = "sha512-" + base64.b64encode(_sha512(package)).decode()
-        if found != INTEGRITY:
-            raise RuntimeFilesError(f"{package.name} is not onnxruntime-web {VERSION}: {found}, expected {INTEGRITY}")
-        folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(package) as opened:
-            for name in FILES:
-                _unpack(opened, name, folder / name)
+    members = {name: f"package/dist/{name}" for name in FILES}
+    npm_package.install("onnxruntime-web", VERSION, INTEGRITY, members, folder, archive)
     return folder
 
 
 def _missing(folder: Path) -> list[str]:
     return [name for name in FILES if not (folder / name).is_file()]
-
-
-def _fetched(scratch: Path) -> Path:
-    """The package, fetched by npm."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise RuntimeFilesError(
-            f"npm is not installed, which fetches onnxruntime-web {VERSION}; install Node.js, or fetch the package "
-            "elsewhere (`npm pack`) and name it with --archive"
-        )
-    command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--silent", "--pack-destination", str(scratch)]
-    try:
-        ran = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=_FETCH_S)
-    except subprocess.TimeoutExpired:
-        raise RuntimeFilesError(f"npm did not fetch onnxruntime-web {VERSION} within {_FETCH_S:g} s") from None
-    packages = list(scratch.glob("*.tgz"))
-    if ran.returncode or not packages:
-        raise RuntimeFilesError(f"npm cannot fetch onnxruntime-web {VERSION}: {ran.stderr.strip()[-1000:]}")
-    return packages[0]
-
-
-def _sha512(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha512").digest()
-
-
-def _unpack(package: tarfile.TarFile, name: str, place: Path) -> None:
-    """Write one file; who reads the folder meanwhile sees all of it or none."""
-    content = package.extractfile(f"package/dist/{name}")
-    assert content is not None, name  # the package is the one that is expected
-    with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as written:
-        shutil.copyfileobj(content, written)
-    os.chmod(written.name, 0o644)  # noqa: PTH101 - it is a name and no path
-    os.replace(written.name, place)  # noqa: PTH105 - the same
