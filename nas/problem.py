@@ -1,17 +1,15 @@
 """A job made concrete: its space, its data and its strategy, checked against each other before any work starts."""
 
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.datasets.load import load_dataset
 from nas.datasets.samples import Data
 from nas.gradient_search import gradient_options, gradient_plan, known_costs
-from nas.jobspec.space_code import space_recipe
+from nas.jobspec.job_recipe import job_data, job_recipe
 from nas.jobspec.spec import JobSpec, SupernetSpec
 from nas.objectives import Objective
 from nas.strategies.base import StaticViolation, Strategy
@@ -103,9 +101,8 @@ def prepare(spec: JobSpec, *, allow_code: bool = False) -> Problem:
     Raises:
         ValueError: data that cannot be read, a space that does not fit them, bounds that nothing meets.
     """
-    wanted = spec.wants_learned or spec.zero_cost
-    dataset = None if spec.data is None or not wanted else load_dataset(**spec.data.model_dump())
-    recipe = _recipe(spec, dataset, allow_code)
+    dataset = job_data(spec)
+    recipe = job_recipe(spec, dataset, allow_code=allow_code)
     space, options = recipe.make(), gradient_options(spec)
     settings = device_decisions(spec.devices)
     if settings and options is not None:
@@ -135,21 +132,6 @@ def device_decisions(devices: Mapping[str, Mapping[str, Any]]) -> list[Decision]
         for name, section in devices.items()
         for key, options in choices_of(section).items()
     ]
-
-
-def _recipe(spec: JobSpec, dataset: Data | None, allow_code: bool) -> SpaceRecipe:
-    """The space of the job; settings that say what the data are, such as `classes`, are theirs unless the job's."""
-    recipe = space_recipe(spec.space.model_dump(), allow_code=allow_code)
-    settings = dict(recipe.settings)
-    if dataset is not None:
-        known = inspect.signature(recipe.kind()).parameters
-        for key, value in dataset.space_settings.items():
-            if key in known and settings.setdefault(key, value) != value:
-                raise ValueError(
-                    f"space.{key} is {settings[key]}, but {dataset.source} has {value}; "
-                    f"allowed: {value}, or leave it out"
-                )
-    return replace(recipe, settings=settings)
 
 
 def _check_training(problem: Problem) -> None:

@@ -92,7 +92,12 @@ def fit(
             "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
             "tested": None if fitted.tested is None else _scores(fitted.tested[2]),
         }
-        path = predictors.save(fitted.predictor, target.name, metric, about)
+        left_out = {
+            "measured": fitted.measured.tolist(),
+            "predicted": fitted.predictor.held.mean.tolist(),
+            "deviation": fitted.predictor.held.std.tolist(),
+        }
+        path = predictors.save(fitted.predictor, target.name, metric, {**about, "left_out": left_out})
         if fitted.universal is not None:
             predictors.save(fitted.universal, target.name, metric, about)
         if plot is not None:

@@ -1,4 +1,4 @@
-"""Who may do what: a token with a role on every request, unless the operator wants none."""
+"""Who may do what: a token or a logged-in browser with a role on every request, unless the operator wants none."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -6,12 +6,15 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from nas.service.sessions import Sessions
 from nas.service.settings import ServiceSettings
-from storage.records import Role
+from storage.looking import Looking
+from storage.records import Role, Token
 from storage.service_records import ServiceRecords
 from storage.store import ResultStore
 
 _bearer = HTTPBearer(auto_error=False, description="A token of `nas token create`.")
+_SAFE = ("GET", "HEAD")
 
 
 def store_of(request: Request) -> ResultStore:
@@ -32,9 +35,45 @@ def settings_of(request: Request) -> ServiceSettings:
     return settings
 
 
+def sessions_of(request: Request) -> Sessions:
+    """The browsers that are logged in."""
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+def looking_of(request: Request) -> Looking:
+    """What pictures are made of."""
+    return Looking(store_of(request))
+
+
 Store = Annotated[ResultStore, Depends(store_of)]
 Records = Annotated[ServiceRecords, Depends(records_of)]
 Settings = Annotated[ServiceSettings, Depends(settings_of)]
+LoggedIn = Annotated[Sessions, Depends(sessions_of)]
+Looked = Annotated[Looking, Depends(looking_of)]
+
+
+def cookie_name(request: Request) -> str:
+    """The name of the cookie that holds a session; services on other ports of the same host have their own."""
+    return f"nas_session_{request.url.port or request.url.scheme}"
+
+
+def token_of(request: Request, given: HTTPAuthorizationCredentials | None = None) -> Token | None:
+    """The token that a request comes with, in its header or by its session; None when there is none that is good.
+
+    Raises:
+        HTTPException: a request that changes something comes with a cookie and does not say from which page.
+    """
+    records = records_of(request)
+    if given is not None:
+        return records.check_token(given.credentials)
+    text = sessions_of(request).token(request.cookies.get(cookie_name(request), ""))
+    if text is None:
+        return None
+    # Browsers name the origin of whatever changes something, and the guard has compared it with ours.
+    if request.method not in _SAFE and "origin" not in request.headers:
+        raise HTTPException(403, "a request of a browser that changes something needs an Origin")
+    return records.check_token(text)
 
 
 def needs(role: Role) -> Callable[..., None]:
@@ -42,18 +81,21 @@ def needs(role: Role) -> Callable[..., None]:
 
     def check(
         request: Request,
-        records: Records,
         settings: Settings,
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> None:
         if not settings.tokens:
             return
         challenge = {"WWW-Authenticate": "Bearer"}
-        if given is None:
-            raise HTTPException(401, "a token is needed: Authorization: Bearer TOKEN", challenge)
-        token = records.check_token(given.credentials)
+        token = token_of(request, given)
         if token is None:
-            raise HTTPException(401, "the token is not known, or its time is over", challenge)
+            known = given is not None or cookie_name(request) in request.cookies
+            detail = (
+                "the token is not known, or its time is over"
+                if known
+                else "a token is needed: log in, or send Authorization: Bearer TOKEN"
+            )
+            raise HTTPException(401, detail, challenge)
         if not token.role.may(role):
             raise HTTPException(403, f"this needs a token with the role {role}; yours has {token.role}")
 

@@ -10,9 +10,23 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
 from nas.jobspec.errors import JobSpecError
-from nas.service import events, exports, health, jobs, lookups
+from nas.service import (
+    encounters,
+    events,
+    exports,
+    health,
+    importance,
+    jobs,
+    login,
+    lookups,
+    networks,
+    points,
+    predictors,
+    progress,
+)
 from nas.service.drivers import Drivers
 from nas.service.guard import Guard
+from nas.service.sessions import Sessions
 from nas.service.settings import ServiceSettings
 from nas.service.tasks import Tasks
 from storage.errors import (
@@ -27,6 +41,8 @@ from storage.service_records import ServiceRecords
 from storage.store import ResultStore
 
 PREFIX = "/v1"
+
+_PARTS = (login, jobs, events, points, progress, importance, encounters, networks, predictors, exports, lookups, health)
 
 _STATUS: dict[type[Exception], int] = {
     UnknownJob: 404,
@@ -74,8 +90,10 @@ def create_app(store: ResultStore, settings: ServiceSettings) -> FastAPI:
     )
     app.state.store, app.state.records = store, records
     app.state.settings, app.state.metrics = settings, metrics
+    app.state.sessions, app.state.progress = Sessions(), progress.Progress(store)
+    app.state.networks = networks.Networks(store, settings)
     api = APIRouter(prefix=PREFIX)
-    for part in (jobs, events, exports, lookups, health):
+    for part in _PARTS:
         api.include_router(part.router)
     app.include_router(api)
     return app

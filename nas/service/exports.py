@@ -1,7 +1,7 @@
 """Exports and profiles over HTTP: tasks in the background, and the files that they make."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, HTTPException, Request
 from fastapi.responses import FileResponse
@@ -26,9 +26,10 @@ def export(
     job_id: str,
     records: Records,
     pick: Annotated[str, Body(embed=True, min_length=1, max_length=200)] = "knee",
+    precision: Annotated[Literal["fp32", "int8"], Body(embed=True)] = "fp32",
 ) -> Task:
     """Export a network of the front as ONNX: `knee`, `best:METRIC`, or the beginning of an architecture's key."""
-    return Task.model_validate(records.create_task("export", job_id, {"pick": pick}))
+    return Task.model_validate(records.create_task("export", job_id, {"pick": pick, "precision": precision}))
 
 
 @router.post("/models", status_code=202, dependencies=[SUBMIT], tags=["exports"], openapi_extra=_MODEL_BODY)

@@ -1,16 +1,18 @@
 """Jobs over HTTP: submit, list, show, cancel, pause, resume."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from nas.jobspec.document import DocumentError, parse_text
+from nas.jobspec.errors import JobSpecError
 from nas.jobspec.load import parse_job
+from nas.jobspec.spec import JobSpec
 from nas.objectives import Objective
 from nas.service.access import READ, SUBMIT, Settings, Store
 from nas.service.bodies import read_text
-from nas.service.schemas import Evaluation, Front, Job, Page
+from nas.service.schemas import Evaluation, Front, Job, Page, Verdict
 from storage.records import JobStatus
 
 MOST_AT_ONCE = 1000
@@ -33,18 +35,38 @@ _JOB_BODY = {
 async def submit(request: Request, store: Store, settings: Settings) -> Job:
     """Queue a job, if nothing is wrong with it: YAML, or JSON with `Content-Type: application/json`."""
     text = await read_text(request, settings.job_bytes)
-    is_json = request.headers.get("content-type", "").split(";")[0].strip() == "application/json"
     try:
-        plain = parse_text(text, json_format=is_json)
+        return await run_in_threadpool(_queue, text, _is_json(request), store, settings)
     except DocumentError as error:
         raise HTTPException(400, str(error)) from None
-    return await run_in_threadpool(_queue, plain, store, settings)
 
 
-def _queue(plain: Any, store: Store, settings: Settings) -> Job:
-    """Judge and queue a job; files and the store may be slow, so not where requests are received."""
+@router.post("/verdicts", dependencies=[SUBMIT], openapi_extra=_JOB_BODY)
+async def judge(request: Request, settings: Settings) -> Verdict:
+    """Say what is wrong with a job without submitting it."""
+    text = await read_text(request, settings.job_bytes)
+    try:
+        spec = await run_in_threadpool(_judged, text, _is_json(request), settings)
+    except DocumentError as error:
+        return Verdict(name=None, problems=[{"where": "", "message": str(error)}])
+    except JobSpecError as error:
+        return Verdict(name=None, problems=[{"where": each.path, "message": each.message} for each in error.problems])
+    return Verdict(name=spec.name, problems=[])
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").split(";")[0].strip() == "application/json"
+
+
+def _judged(text: str, is_json: bool, settings: Settings) -> JobSpec:
+    """The job in a text; reading it and files that it names may be slow, so not where requests are received."""
     folders = tuple(settings.data_folders)
-    spec = parse_job(plain, source="the job", allow_code=settings.allow_code, allowed_folders=folders)
+    plain = parse_text(text, json_format=is_json)
+    return parse_job(plain, source="the job", allow_code=settings.allow_code, allowed_folders=folders)
+
+
+def _queue(text: str, is_json: bool, store: Store, settings: Settings) -> Job:
+    spec = _judged(text, is_json, settings)
     return Job.model_validate(store.create_job(spec.name, spec.model_dump(mode="json")))
 
 

@@ -126,3 +126,142 @@ class Token(Told):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+
+
+class Session(BaseModel):
+    """Who is logged in with a browser, and what that allows."""
+
+    name: str
+    role: Role
+
+
+class Verdict(BaseModel):
+    """What a job would get that is not submitted: its name if it would be taken, else what is wrong, and where."""
+
+    name: str | None
+    problems: list[dict[str, str]]
+
+
+class Progress(BaseModel):
+    """The hypervolume of a job's front as the search was told it.
+
+    Each step is an evaluation that changed the front: its number, the seconds since the job began (pauses count), and
+    the share of the box of all results of the jobs that were asked for, between the best and the worst of each
+    objective, that was dominated then.
+    """
+
+    evaluated: int
+    numbers: list[int]
+    seconds: list[float]
+    hypervolumes: list[float]
+
+
+class Failure(Told):
+    """A cause of failed evaluations, how many it ended, and the number of the first."""
+
+    error: str
+    count: int
+    first: int
+
+
+class Round(Told):
+    """A round of a search that trains as it goes."""
+
+    number: int
+    metrics: Metrics
+    last: bool
+
+
+class Importance(BaseModel):
+    """How much of a metric's variance a decision explains by itself: metric -> share, None where nothing varies."""
+
+    decision: str
+    shares: dict[str, float | None]
+
+
+class Encounter(Told):
+    """A job's evaluation of a network."""
+
+    job_id: str
+    job_name: str
+    number: int
+    error: str | None
+    created_at: datetime
+    on_front: bool
+
+
+class Timing(Told):
+    """What a device measured of a network."""
+
+    device_fingerprint: str
+    device_name: str
+    metric: str
+    value: Annotated[float | None, BeforeValidator(_finite)]
+    statistics: Plain
+    job_id: str | None
+    created_at: datetime
+
+
+class Met(BaseModel):
+    """Where a network was met: the jobs that evaluated it, and what devices measured of it."""
+
+    jobs: list[Encounter]
+    measured: list[Timing]
+
+
+class Noise(BaseModel):
+    """The noise floor of a device over time, as relative changes; `measured` counts what was looked at."""
+
+    measured: int
+    times: list[datetime]
+    noise: list[float]
+
+
+class Agreement(BaseModel):
+    """How two devices rank the networks that both measured (C. Spearman, 1904); None for fewer than three."""
+
+    first: str
+    second: str
+    metric: str
+    networks: int
+    spearman: float | None
+
+
+class Network(BaseModel):
+    """A network as it is deployed: its nodes in their order, each with its stage, what it reads and what it costs.
+
+    `left_out` counts the nodes of a network that has more than are told.
+    """
+
+    inputs: list[Plain]
+    costs: dict[str, float]
+    nodes: list[Plain]
+    left_out: int
+
+
+class Predictor(BaseModel):
+    """What predicts a metric of a device, and how far it can be trusted.
+
+    `left_out` has for each of its samples what was measured, what was predicted without it, and the ends of the 90 %
+    interval; it is empty for one that learned from networks of several spaces. `coverage` tells for levels of intervals
+    the share of the samples that they hold, each judged by the others.
+    """
+
+    device: str
+    metric: str
+    subject: str
+    kind: str
+    samples: int
+    sources: list[str]
+    scores: Metrics
+    tested: Metrics
+    fitted: str | None
+    left_out: list[dict[str, float]]
+    coverage: list[dict[str, float]]
+
+
+class Predictors(BaseModel):
+    """The predictors beside a store, and the causes why others cannot be read."""
+
+    predictors: list[Predictor]
+    broken: list[str]

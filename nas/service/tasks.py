@@ -82,7 +82,8 @@ class Tasks:
         folder = self._settings.folder / task.job_id / "exports"
         folder.mkdir(parents=True, exist_ok=True)
         pick, output = str(task.request["pick"]), folder / f"{task.id}.onnx"
-        options = [f"--pick={pick}", f"--output={output}", "--force", "--json"]
+        precision = str(task.request.get("precision", "fp32"))
+        options = [f"--pick={pick}", f"--precision={precision}", f"--output={output}", "--force", "--json"]
         result, error = self._nas("export", *options, "--", task.job_id, seconds=_EXPORT_SECONDS)
         if result is None:
             return None, error

@@ -11,8 +11,13 @@ from storage.store import ResultStore
 
 READS = ["/jobs", "/jobs/JOB", "/jobs/JOB/evaluations", "/jobs/JOB/front", "/jobs/JOB/events", "/jobs/JOB/artifacts",
          "/devices", "/schema", "/metrics", "/tasks/x", "/artifacts/x", "/artifacts/x/content",
-         f"/architectures/{'0' * 64}"]  # fmt: skip
-WRITES = [("POST", "/jobs"), ("POST", "/jobs/JOB/cancel"), ("POST", "/jobs/JOB/pause"), ("POST", "/jobs/JOB/resume"),
+         f"/architectures/{'0' * 64}", "/jobs/JOB/points", "/jobs/JOB/failures", "/progress?job=JOB",
+         "/jobs/JOB/importance", "/jobs/JOB/rounds", f"/jobs/JOB/networks/{'0' * 64}",
+         f"/jobs/JOB/networks/{'0' * 64}/graph", f"/architectures/{'0' * 64}/encounters", "/devices/f/noise",
+         "/agreements", "/predictors"]  # fmt: skip
+OPEN = {("GET", "/health"), ("GET", "/session"), ("POST", "/session"), ("DELETE", "/session")}
+WRITES = [("POST", "/jobs"), ("POST", "/jobs/verdicts"),
+          ("POST", "/jobs/JOB/cancel"), ("POST", "/jobs/JOB/pause"), ("POST", "/jobs/JOB/resume"),
           ("PUT", "/jobs/JOB/priority"), ("POST", "/jobs/JOB/exports"), ("POST", "/models")]  # fmt: skip
 
 
@@ -28,10 +33,12 @@ def test_every_route_is_in_the_tables(client: TestClient) -> None:
         (method, path.replace("JOB", "{job_id}")) for method, path in WRITES
     }
     found = {(method.upper(), path.removeprefix("/v1")) for path, methods in paths.items() for method in methods}
+    zeros = "0" * 64
     ids = {"/tasks/x": "/tasks/{task_id}", "/artifacts/x": "/artifacts/{artifact_id}",
            "/artifacts/x/content": "/artifacts/{artifact_id}/content",
-           f"/architectures/{'0' * 64}": "/architectures/{key}"}  # fmt: skip
-    assert {(method, ids.get(path, path)) for method, path in known} | {("GET", "/health")} == found
+           "/devices/f/noise": "/devices/{fingerprint}/noise"}  # fmt: skip
+    named = {(method, ids.get(path, path).replace(zeros, "{key}").split("?")[0]) for method, path in known}
+    assert named | OPEN == found
 
 
 @pytest.mark.parametrize(("method", "path"), [*(("GET", path) for path in READS), *WRITES])

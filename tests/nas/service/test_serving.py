@@ -1,83 +1,26 @@
 """`nas serve` as a process: jobs run, whatever is killed; files are exported, fetched and run."""
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import psutil
 import pytest
+from serving import Service
 from toy_jobs import STATIC_JOB, TRAINED_JOB
 
 from nas.client import Client, ServiceError
-from storage.records import JobStatus, Role
-from storage.service_records import ServiceRecords
+from storage.records import JobStatus
 from storage.store import ResultStore
 
 pytestmark = pytest.mark.slow
 
 STATIC = {**STATIC_JOB, "budget": {"evaluations": 300}, "execution": {"batch": 5}}
-
-
-class Service:
-    """A service that can be killed and started again at the same place."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.url = f"sqlite:///{folder}/nas.db"
-        with ResultStore(self.url) as store:
-            self._token = ServiceRecords(store).create_token("test", Role.ADMIN)[1]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self._options = options
-        self._log = folder / "serve.log"
-        self.start()
-
-    def start(self) -> None:
-        """Begin, and wait until it answers."""
-        command = [sys.executable, "-m", "nas", "serve", "--port", str(self._port), *self._options]
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stderr=log, env=os.environ | {"NAS_STORE": self.url}, start_new_session=True
-            )
-        self.until(self._answers)
-
-    def _answers(self) -> bool:
-        assert self.process.poll() is None, self._log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", self._port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def client(self) -> Client:
-        """A client with an administrator's token."""
-        return Client(f"http://127.0.0.1:{self._port}", self._token, timeout=60.0)
-
-    def until(self, done: Callable[[], bool], seconds: float = 120.0) -> None:
-        """Look until something is so; fail after a time that is only there to end."""
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        """End it as an operator does."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(90)
-
-    @property
-    def log(self) -> str:
-        """What it said so far."""
-        return self._log.read_text()
 
 
 @pytest.fixture

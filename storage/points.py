@@ -1,0 +1,99 @@
+"""The evaluations of a job as columns, for pictures of many of them, in the transaction of the caller."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Double, Row, func, or_, select, type_coerce, union
+
+from storage import fronts
+from storage.database import rows_with_keys
+from storage.schema import EvaluationRow, FrontRow, MetricRow
+
+_NAMED = 100
+"""Evaluations whose metrics give a job's metrics their names."""
+
+
+class Points(NamedTuple):
+    """Some evaluations of a job.
+
+    Attributes:
+        numbers: of n evaluations, ascending.
+        failed: n booleans.
+        values: metric -> rows of the number of an evaluation and its value; None is NaN; not found, no row.
+        front: numbers of those on the front, by the first loss.
+    """
+
+    numbers: Sequence[int]
+    failed: Sequence[bool]
+    values: dict[str, Sequence[Row[tuple[int, float]]]]
+    front: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A cause, how many evaluations it ended, and the first of them."""
+
+    error: str
+    count: int
+    first: int
+
+
+def points(
+    connection: Connection, job_id: str, metrics: Sequence[str], start: int, end: int | None, stride: int
+) -> Points:
+    """Every `stride`-th evaluation from `start` to before `end`, and all of the front among them."""
+    on_front = select(FrontRow.number).where(FrontRow.job_id == job_id)
+
+    def both(number: ColumnElement[int]) -> ColumnElement[bool]:
+        within = number >= start if end is None else number.between(start, end - 1)
+        return within if stride == 1 else within & or_(number % stride == 0, number.in_(on_front))
+
+    column = EvaluationRow.__table__.c.number
+    rows = connection.execute(
+        select(EvaluationRow.number, EvaluationRow.error.is_not(None))
+        .where(EvaluationRow.job_id == job_id, both(column))
+        .order_by(column)
+    ).all()
+    values: dict[str, Sequence[Row[tuple[int, float]]]] = {}
+    for metric in metrics:
+        # The plain column: what makes NaN of NULL one value at a time would take longer than the query.
+        statement = select(MetricRow.number, type_coerce(MetricRow.value, Double)).where(
+            MetricRow.job_id == job_id, MetricRow.name == metric, both(MetricRow.__table__.c.number)
+        )
+        values[metric] = connection.execute(statement).all()
+    return Points(
+        [number for number, _ in rows], [bool(failed) for _, failed in rows], values, fronts.numbers(connection, job_id)
+    )
+
+
+def metric_names(connection: Connection, job_id: str) -> list[str]:
+    """The metrics that the first and the last evaluations of a job have."""
+    most = select(func.max(EvaluationRow.number)).where(EvaluationRow.job_id == job_id)
+    last = connection.execute(most).scalar()
+    if last is None:
+        return []
+    number, names = MetricRow.__table__.c.number, select(MetricRow.name).where(MetricRow.job_id == job_id)
+    ends = union(names.where(number < _NAMED), names.where(number > last - _NAMED))
+    return sorted(connection.scalars(ends))
+
+
+def times(connection: Connection, job_id: str, numbers: Iterable[int]) -> dict[int, datetime]:
+    """When evaluations were recorded, by their numbers."""
+    statement = select(EvaluationRow.number, EvaluationRow.created_at).where(EvaluationRow.job_id == job_id)
+    rows = rows_with_keys(connection, statement, EvaluationRow.__table__.c.number, numbers)
+    return {row.number: row.created_at for row in rows}
+
+
+def failures(connection: Connection, job_id: str, limit: int) -> list[Failure]:
+    """Why evaluations of a job failed, the most frequent causes first."""
+    count = func.count()
+    statement = (
+        select(EvaluationRow.error, count, func.min(EvaluationRow.number))
+        .where(EvaluationRow.job_id == job_id, EvaluationRow.error.is_not(None))
+        .group_by(EvaluationRow.error)
+        .order_by(count.desc(), EvaluationRow.error)
+        .limit(limit)
+    )
+    return [Failure(str(error), number, first) for error, number, first in connection.execute(statement)]
