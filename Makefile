@@ -22,9 +22,10 @@ $(VENV)/.bench: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
 	touch $@
 
-# A real browser and the files of its runtime: the tests of browsers as devices fail without them.
-$(VENV)/.browser: $(VENV)/.test dashboards/browsers/runtime.py
+# A real browser, the files of its runtime and axe-core: the tests of pages fail without them.
+$(VENV)/.browser: $(VENV)/.test dashboards/browsers/runtime.py tests/axe.py
 	$(BIN)/nas browser-agent install
+	$(BIN)/python tests/axe.py
 	@which chromium chromium-browser google-chrome google-chrome-stable 2>/dev/null | grep -q . || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update --quiet && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends chromium; } || \

@@ -13,6 +13,9 @@ from nas.cli.options import AllowCode, AsJson, Default, StoreUrl, open_store
 from nas.cli.output import messages, print_json, print_table
 from storage.records import Role
 
+_GOODBYE_SECONDS = 3
+"""How long a service that ends waits for pages that follow a job; they come back by themselves."""
+
 tokens = typer.Typer(help="Make, list and revoke tokens of the service.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -29,7 +32,7 @@ def serve(
     name: Annotated[list[str] | None, typer.Option("--name", help="A name under which the service is reached.")] = None,
     allow_code: AllowCode = False,
 ) -> None:
-    """Serve the API, and run the jobs that are submitted to it."""
+    """Serve the pages and the API, and run the jobs that are submitted to it."""
     with bad_input():
         if no_tokens and not _is_loopback(host):
             raise ValueError(f"--no-tokens is for loopback addresses; {host} can be reached by others")
@@ -39,6 +42,7 @@ def serve(
                 raise ValueError(f"--data {folder}: there is no such folder")
     import uvicorn
 
+    from dashboards.pages.app import add_pages
     from nas.artifacts import artifact_folder
     from nas.service.app import create_app
     from nas.service.logs import set_up_logs
@@ -59,8 +63,17 @@ def serve(
             hosts=name or (),
         )
         set_up_logs()
+        served = create_app(opened, settings)
+        add_pages(served)
         server = uvicorn.Server(
-            uvicorn.Config(create_app(opened, settings), host=host, port=port, log_config=None, access_log=False)
+            uvicorn.Config(
+                served,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=_GOODBYE_SECONDS,
+            )
         )
         logging.getLogger("uvicorn").propagate = True
         server.run()

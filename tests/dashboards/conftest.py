@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from looked_at import logged_in
+from playwright.sync_api import Browser, BrowserContext, Page
+from serving import Service as Served
 
+from storage.records import Role
+from storage.store import ResultStore
 from tests.browsers import Service, browser_service, chromium
 
 
@@ -28,3 +32,24 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all tests; each takes another name."""
     with browser_service(tmp_path_factory.mktemp("service"), "--host", "phone.test") as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`nas serve` for all tests of a file; it runs one job at a time."""
+    started = Served(tmp_path_factory.mktemp("served"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def store(served: Served) -> Iterator[ResultStore]:
+    """The store of the service, for what a search would take long to make."""
+    with ResultStore(served.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(context: BrowserContext, served: Served) -> Page:
+    """A page of a browser in which a submitter is logged in."""
+    return logged_in(context, served, Role.SUBMIT)

@@ -1,0 +1,1 @@
+"""The pages of the service: jobs, fronts, networks, devices, predictors."""

@@ -1,0 +1,59 @@
+// Where a job stands, and what can be done about it.
+
+import { element } from "./element.js";
+import { duration, short } from "./numbers.js";
+import { ask, complain, mayChange, part } from "./service.js";
+
+export const ENDED = ["SUCCEEDED", "FAILED", "CANCELLED"];
+
+export function stateOf(job) {
+  return job.paused ? "PAUSED" : job.status;
+}
+
+export function budgetOf(job) {
+  return job.spec?.budget?.evaluations ?? null;
+}
+
+export function progressOf(job) {
+  const budget = budgetOf(job);
+  return [
+    `${short(job.evaluated)}${budget ? ` of ${short(budget)}` : ""} `,
+    budget ? element("progress", { value: Math.min(job.evaluated, budget), max: budget,
+      "aria-label": `Evaluations of ${job.name}` }) : null,
+  ];
+}
+
+export function tookSeconds(job) {
+  if (!job.started_at) return null;
+  return ((job.finished_at ? new Date(job.finished_at) : new Date()) - new Date(job.started_at)) / 1000;
+}
+
+// The buttons that fit the state of a job; `changed` gets the job as it is after one was pressed.
+export function actions(job, changed) {
+  if (!mayChange()) return [];
+  const button = (word, verb) => element("button", {
+    type: "button", class: "plain", "aria-label": `${word} ${job.id}`,
+    onclick: async (event) => {
+      event.target.disabled = true;
+      try {
+        changed(await ask(`/jobs/${part(job.id)}/${verb}`, { method: "POST" }));
+      } catch (error) {
+        event.target.disabled = false;
+        complain(error);
+      }
+    },
+  }, word);
+  if (job.paused || job.status === "FAILED" || job.status === "CANCELLED") {
+    return [button("Resume", "resume"), job.paused ? button("Cancel", "cancel") : null];
+  }
+  return ENDED.includes(job.status) ? [] : [button("Pause", "pause"), button("Cancel", "cancel")];
+}
+
+export function facts(job) {
+  const took = tookSeconds(job);
+  const rows = [["State", stateOf(job)], ["Evaluations", progressOf(job)], ["Strategy", job.spec?.strategy?.name ?? "–"],
+    ["Space", job.spec?.space?.name ?? "–"], ["Time", took === null ? "–" : duration(took)],
+    ...(job.restarts.length ? [["Drivers lost", String(job.restarts.length)]] : [])];
+  return element("dl", { class: "facts" }, rows.map(([name, value]) =>
+    element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+}

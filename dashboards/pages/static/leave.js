@@ -1,0 +1,9 @@
+// Ends the session of this browser.
+
+import { place } from "./element.js";
+import { ask } from "./service.js";
+
+place("log-out").addEventListener("click", async () => {
+  await ask("/session", { method: "DELETE" });
+  location.assign("/login");
+});
