@@ -16,6 +16,7 @@ from nas.evaluation.zero_cost_data import ZeroCostData
 from nas.finalists import Finalists
 from nas.gradient_rounds import StoredRounds
 from nas.gradient_search import gradient_plan
+from nas.jobspec.consistency import LEARNED
 from nas.jobspec.spec import JobSpec
 from nas.lease_owner import held
 from nas.problem import Problem
@@ -215,11 +216,14 @@ class Driver:
                 objectives=spec.objectives,
                 evaluator=measuring,
                 metrics=[
-                    f"{metric}@{name}"
-                    for name, section in devices.items()
-                    if not is_computed(section)
-                    for metric in metrics_of(section)
-                    if f"{metric}@{name}" in asked
+                    *(metric for metric in spec.predicted if metric in LEARNED),
+                    *(
+                        f"{metric}@{name}"
+                        for name, section in devices.items()
+                        if not is_computed(section)
+                        for metric in metrics_of(section)
+                        if f"{metric}@{name}" in asked
+                    ),
                 ],
                 tolerance=spec.measuring.replicate,
                 on_result=self._progress.measuring,
@@ -229,7 +233,7 @@ class Driver:
 
     def _sparing(self, measuring: Evaluator) -> Evaluator:
         """What measures networks, or predicts metrics where the job allows that."""
-        sources = {o.metric: o.source for o in self._spec.objectives if o.source != "measure"}
+        sources = self._spec.predicted
         if not sources:
             return measuring
         space = self._problem.space

@@ -33,7 +33,7 @@ class Finalists:
         space: what was searched.
         objectives: what was wanted.
         evaluator: what measures.
-        metrics: those that are measured by running something, such as `latency_ms@cpu`.
+        metrics: those that are measured by running something, such as `latency_ms@cpu`, or that were predicted.
         tolerance: largest relative difference of two measurements that agree.
         on_result: called with how many are done, and how many there are so far.
     """
@@ -83,7 +83,8 @@ class Finalists:
             for answer in answers:
                 found = {metric: answer.metrics.get(metric, math.nan) for metric in self.metrics}
                 agree = answer.error is None and all(
-                    abs(found[metric] / before[answer.key][metric] - 1) <= self.tolerance for metric in self.metrics
+                    abs(found[metric] - before[answer.key][metric]) <= self.tolerance * abs(before[answer.key][metric])
+                    for metric in self.metrics
                 )
                 if agree or number == PASSES - 1:
                     rows += self._rows(answer, found, searched[answer.key], agree, number + 1)

@@ -132,7 +132,7 @@ class RayEvaluator:
             integers = {name for name in timings if self._measures_integers(name, settings[name])}
             known = request.known.keys()
             wanted = Wanted(
-                scores=self._scored and not known >= set(SCORES),
+                scores=self._scored and known.isdisjoint(SCORES),  # both come of one evaluation, or of a prediction
                 int8_scores=self._scored_in_int8 and not known >= {f"{name}@{INT8}" for name in SCORES},
                 model=not integers.issuperset(timings),
                 int8_model=bool(integers),

@@ -1,21 +1,27 @@
-"""An evaluator that measures where a measurement can change something, and predicts elsewhere."""
+"""An evaluator that measures or scores where that can change something, and predicts elsewhere."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.accuracy_features import AccuracyFeatures
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.front import front
+from nas.jobspec.consistency import LEARNED
 from nas.objectives import Objective, deviation, losses, violations
 from nas.predictor_features import SpaceFeatures
+from predictors.accuracy import Accuracy
 from predictors.auto import Auto
 from predictors.errors import PredictorError
+from predictors.predictor import Predictor
 from search_spaces.costs.static import costs
 from search_spaces.space import SearchSpace
 
 Array = NDArray[np.float64]
+Features = SpaceFeatures | AccuracyFeatures
 
 FIRST = 16
 """Networks that are measured before anything is predicted."""
@@ -76,8 +82,13 @@ class PredictingEvaluator:
         self._space = space
         self._objectives = tuple(objectives)
         self._sources = dict(sources)
-        self._features = SpaceFeatures(space)
-        self._predictors = {metric: Auto(self._features.features, seed=seed) for metric in sources}
+        self._features: dict[str, Features] = {}
+        self._predictors: dict[str, Predictor] = {}
+        plain, learned = (cache(lambda kind=kind: kind(space)) for kind in (SpaceFeatures, AccuracyFeatures))
+        for metric in sources:
+            self._features[metric] = (learned if metric in LEARNED else plain)()
+            kind = Accuracy if metric in LEARNED else Auto
+            self._predictors[metric] = kind(self._features[metric].features, seed=seed)
         self._rows: dict[str, list[Array]] = {metric: [] for metric in sources}
         self._values: dict[str, list[float]] = {metric: [] for metric in sources}
         self._seen: list[Array] = []
@@ -141,11 +152,10 @@ class PredictingEvaluator:
     def _guesses(self, request: Request) -> dict[str, _Guess]:
         """A value for each metric that may be predicted and can be by now."""
         found = {}
-        row: Array | None = None
         for metric, predictor in self._predictors.items():
             if metric in request.known or not predictor.samples:
                 continue
-            row = self._features(request.genotype[None]) if row is None else row
+            row = self._features[metric](request.genotype[None])
             mean, std = (float(part[0]) for part in predictor.predict(row))
             low, high = (float(end[0]) for end in predictor.interval(row))
             rises = any(o.metric == metric and o.direction == "max" for o in self._objectives)
@@ -172,7 +182,7 @@ class PredictingEvaluator:
             value = metrics.get(metric, np.nan)
             if not np.isfinite(value) or metrics.get(deviation(metric), 0.0) > 0:
                 continue
-            self._rows[metric].append(self._features(genotype[None])[0])
+            self._rows[metric].append(self._features[metric](genotype[None])[0])
             self._values[metric].append(value)
             count = len(self._values[metric])
             if count >= max(FIRST, REFIT * predictor.samples):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.jobspec.errors import Problem
-from nas.jobspec.training import PROXY, proxy, recipe_problems, trains_in_search, wants_shared_weights
+from nas.jobspec.training import PREDICTED, PROXY, proxy, recipe_problems, trains_in_search, wants_shared_weights
 from nas.jobspec.wording import shown, suggestion
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT
@@ -86,6 +86,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     problems += _data(job)
     if not unknown:
         problems += _proxy(job)
+        problems += _predicted(job)
         problems += _supernet(job)
         problems += _training(job)
         problems += recipe_problems(job)
@@ -210,6 +211,26 @@ def _proxy(job: Mapping[str, Any]) -> list[Problem]:
             return [Problem(("objectives", index), message)]
     if ZERO_COST + score not in asked_metrics(job):
         return [Problem(("accuracy", "from"), "given, but accuracy is no objective of this job")]
+    return []
+
+
+def _predicted(job: Mapping[str, Any]) -> list[Problem]:
+    """Accuracy that is predicted is an objective, of networks as they are, and nothing but networks is searched."""
+    section = job.get("accuracy")
+    source = section.get("from") if isinstance(section, Mapping) else None
+    if source not in PREDICTED or not asked_metrics(job):
+        return []
+    asked = set(asked_metrics(job))
+    place = ("accuracy", "from")
+    if asked.isdisjoint(LEARNED):
+        return [Problem(place, f"{source!r} predicts {' and '.join(LEARNED)}, and neither is an objective")]
+    if metric := next((metric for metric in QUANTISED if metric in asked), None):
+        return [Problem(place, f"{source!r} predicts no {metric}, which is an objective; allowed with it: 'supernet'")]
+    devices = job.get("devices")
+    for name, settings in devices.items() if isinstance(devices, Mapping) else ():
+        if isinstance(settings, Mapping) and any(isinstance(value, list) for value in settings.values()):
+            message = f"device {name!r} has settings that are searched beside networks; allowed with it: 'supernet'"
+            return [Problem(place, message)]
     return []
 
 

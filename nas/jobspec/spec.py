@@ -24,7 +24,15 @@ from nas.jobspec.consistency import (
     is_zero_cost,
 )
 from nas.jobspec.errors import Problem
-from nas.jobspec.training import AccuracySpec, RecipeSpec, TrainSpec, proxy, trains_in_search, wants_shared_weights
+from nas.jobspec.training import (
+    PREDICTED,
+    AccuracySpec,
+    RecipeSpec,
+    TrainSpec,
+    proxy,
+    trains_in_search,
+    wants_shared_weights,
+)
 from nas.objectives import Objective
 from profilers.series import SeriesRule
 from profilers.timing import TimingRule
@@ -274,6 +282,13 @@ class JobSpec(Section):
         """The zero-cost scores that are objectives, by name."""
         asked = [objective.metric for objective in self.objectives if is_zero_cost(objective.metric)]
         return tuple(metric.removeprefix(ZERO_COST) for metric in asked)
+
+    @property
+    def predicted(self) -> dict[str, str]:
+        """The objectives whose values are predicted for most networks, each with `predict` or `auto`."""
+        learned = self.accuracy.source if self.accuracy.source in PREDICTED else "measure"
+        sources = {o.metric: learned if o.metric in LEARNED else o.source for o in self.objectives}
+        return {metric: source for metric, source in sources.items() if source != "measure"}
 
     @property
     def trains_in_search(self) -> bool:

@@ -14,15 +14,19 @@ from search_spaces.zero_cost.needs import NEEDS
 
 PROXY = "zero_cost:"
 """Begins a source of accuracy that is a zero-cost score."""
-SOURCES = ("supernet", "train", *(PROXY + name for name in NEEDS))
+PREDICTED = ("predict", "auto")
+"""Sources of accuracy that evaluate some networks with shared weights and predict the others."""
+SOURCES = ("supernet", "train", *PREDICTED, *(PROXY + name for name in NEEDS))
 
 
 class AccuracySpec(BaseModel):
     """Where accuracy and loss of a candidate come from.
 
     Attributes:
-        source: `supernet`, its part of the shared weights; `train`, a training of its own; or `zero_cost:NAME`, which
-            makes `zero_cost@NAME` the objective in the place of accuracy. In a job it is `from`.
+        source: `supernet`, its part of the shared weights; `train`, a training of its own; `predict`, those weights
+            for the first networks and a predictor that learned from them for the others; `auto`, the shared weights for
+            networks that may join the front and a predictor for the others; or `zero_cost:NAME`, which makes
+            `zero_cost@NAME` the objective in the place of accuracy. In a job it is `from`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
