@@ -105,7 +105,7 @@ class Data:
         return np.flatnonzero(np.isfinite(self.table.column(metric)))
 
     def add_statistics(self, names: Sequence[str], unlabelled: int, images: Path | None) -> None:
-        """Find statistics of random networks; what a network does not have stays NaN.
+        """Find statistics of random networks; where one is not defined, nothing passes the network, and it ranks last.
 
         Raises:
             ValueError: a score that is not known, needs images where there are none, or networks that cannot be built.
@@ -129,8 +129,12 @@ class Data:
         for row in track(rows.tolist(), "scoring", console=Console(stderr=True)):
             scored = zero_cost_scores(space.graph(self.table.genotypes[row]), names, batch, 0)
             for name, score in scored.items():
-                found[name][row] = score.value
-        self.statistics.update(found)
+                found[name][row] = score.value if score.cause is None else -np.inf
+        for name, values in found.items():
+            least = np.min(values[np.isfinite(values)], initial=np.inf)
+            if not np.isfinite(least):
+                raise ValueError(f"--statistics: {name!r} is not defined for any of {len(rows)} networks; leave it out")
+            self.statistics[name] = np.where(np.isneginf(values), least, values)
 
     def sources(self, given: Sequence[tuple[str, int]], seed: int) -> list[Source]:
         """What is told of other metrics and of statistics."""

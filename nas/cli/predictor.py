@@ -12,11 +12,12 @@ from rich.progress import Progress
 
 from nas.artifacts import artifact_folder
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import AsJson, Default, StoreUrl
+from nas.cli.options import AsJson, Default, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_json, print_table
 from nas.cli.profile import device_section
 from nas.jobspec.document import read_document
 from nas.predictor_store import Entry, PredictorStore
+from predictors.accuracy import Accuracy
 from predictors.errors import PredictorError
 from predictors.file import Stored
 from predictors.node_features import SUBJECT
@@ -27,23 +28,33 @@ from profilers.errors import DeviceLost
 from profilers.registry import make_device, metrics_of, open_profiler
 
 app = typer.Typer(
-    name="predictor", help="Predict what networks take on a device, from few measurements.", no_args_is_help=True
+    name="predictor", help="Predict latency and accuracy of networks, from few measurements.", no_args_is_help=True
 )
 
 LATENCY = "latency_ms"
+LEARNED = ("accuracy", "loss")
 _HOST = "cpu"
 
 DeviceName = Annotated[
     str,
     typer.Option("--device", metavar="DEVICE", help="cpu for this machine, or FILE:NAME, a device of a job file."),
 ]
-Metric = Annotated[str, typer.Option("--metric", help="What the device tells, such as latency_ms or energy_mj.")]
+Metric = Annotated[
+    str, typer.Option("--metric", help="What the device tells, such as latency_ms or energy_mj; or accuracy, or loss.")
+]
 
 
 @app.command()
 def fit(
-    space: Annotated[str, typer.Option(help="A search space, or a job file whose space is taken.")],
+    space: Annotated[str | None, typer.Option(help="A search space, or a job file whose space is taken.")] = None,
     device: DeviceName = _HOST,
+    job: Annotated[
+        list[str] | None,
+        typer.Option(help="For accuracy: a job of the store that has evaluated networks; several may be."),
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="For accuracy: a job on other data, whose labels help.")
+    ] = None,
     samples: Annotated[int, typer.Option(help="Networks that are measured to learn from.")] = 20,
     tests: Annotated[int, typer.Option(help="More of them, random ones, only to see how good it is.")] = 0,
     metric: Metric = LATENCY,
@@ -52,8 +63,18 @@ def fit(
     store: StoreUrl = Default,
     as_json: AsJson = False,
 ) -> None:
-    """Choose networks of a space, measure them on a device, and keep what predicts all others."""
+    """Choose networks of a space, measure them on a device, and keep what predicts all others.
+
+    Accuracy and loss are learned from what jobs of the store have evaluated (--job).
+    """
+    if metric in LEARNED:
+        _fit_accuracy(metric, job or [], source or [], tests, seed, store, as_json, space=space, plot=plot)
+        return
     with bad_input():
+        if job or source:
+            raise ValueError(f"--job and --source are for {' and '.join(LEARNED)}; {metric} is measured")
+        if space is None:
+            raise ValueError("--space is missing: a search space, or a job file whose space is taken")
         section = {"name": _HOST, "threads": 1} if device == _HOST else device_section(device)
         target = make_device(section, where=device)
         _check(samples, tests, seed, metric, metrics_of(section), plot)
@@ -117,6 +138,55 @@ def fit(
         print_table(rows, title=f"{metric}@{target.name} of {made.name}")
 
 
+def _fit_accuracy(
+    metric: str,
+    jobs: list[str],
+    others: list[str],
+    tests: int,
+    seed: int,
+    url: str,
+    as_json: bool,
+    *,
+    space: str | None,
+    plot: Path | None,
+) -> None:
+    """Learn from what jobs have evaluated."""
+    with bad_input():
+        if not jobs:
+            raise ValueError(f"--metric {metric} is learned from evaluations: give --job JOB, as `nas jobs` lists them")
+        for option, name in ((space, "--space"), (plot, "--plot")):
+            if option is not None:
+                raise ValueError(f"{name} is for what devices measure; {metric} is learned from --job")
+        _check(Accuracy.least_samples, tests, seed, metric, LEARNED, None)
+    from nas.accuracy_fitting import Labels, fit_accuracy  # torch takes seconds to import
+
+    with open_store(url) as opened, bad_input():
+        both = []
+        for ids in (jobs, others):
+            found = [find_job(opened, each) for each in ids]
+            both.append([Labels.of(each, opened.evaluations(each.id), metric) for each in found])
+        labels, sources = both
+        fitted = fit_accuracy(labels, sources, tests=tests, seed=seed)
+        predictors = PredictorStore(artifact_folder(url))
+        about = {
+            "jobs": [each.job for each in labels],
+            "sources": [each.job for each in sources],
+            "how": labels[0].how,
+            "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
+            "tested": None if fitted.tested is None else _scores(fitted.tested),
+        }
+        path = predictors.save(fitted.predictor, labels[0].data, metric, about)
+        predictors.save(fitted.universal, labels[0].data, metric, about)
+    rows = [{"on": f"its {fitted.predictor.samples} labels, left out", **_scores(fitted.predictor.scores)}]
+    if fitted.tested is not None:
+        rows.append({"on": f"{tests} other networks", **_scores(fitted.tested)})
+    rows.append({"on": f"any network, from {fitted.universal.samples}", **_scores(fitted.universal.scores)})
+    if as_json:
+        print_json({"file": str(path), "metric": metric, "device": labels[0].data, "scores": rows})
+    else:
+        print_table(rows, title=f"{metric}@{labels[0].data} of {labels[0].space.name}")
+
+
 @app.command("list")
 def list_predictors(store: StoreUrl = Default, as_json: AsJson = False) -> None:
     """List the predictors beside a store."""
@@ -170,20 +240,25 @@ def show(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file; it need not be trusted.")],
-    device: Annotated[str, typer.Option("--device", help="A device, as `nas predictor list` names it.")] = _HOST,
+    device: Annotated[
+        str, typer.Option("--device", help="A device, or of accuracy the data set, as `nas predictor list` names it.")
+    ] = _HOST,
     metric: Metric = LATENCY,
     level: Annotated[float, typer.Option(help="Probability that the interval holds.")] = LEVEL,
     store: StoreUrl = Default,
     as_json: AsJson = False,
 ) -> None:
-    """Predict what an ONNX file takes on a device that was measured, whatever the network is."""
+    """Predict what an ONNX file takes on a device that was measured, or its accuracy, whatever the network is."""
     with bad_input():
         predictors = PredictorStore(artifact_folder(store))
         stored = predictors.load(device, metric, SUBJECT)
         content = model.read_bytes()
-        from nas.predictor_fitting import graph_features
         from search_spaces.interchange.onnx_reader import read_graph
 
+        if metric in LEARNED:
+            from nas.accuracy_fitting import whole_networks as graph_features
+        else:
+            from nas.predictor_fitting import graph_features
         try:
             features = graph_features([read_graph(content)])
         except ValueError as error:
@@ -195,7 +270,7 @@ def predict(
         "device": device,
         "predicted": mean,
         "low": max(low, 0.0),
-        "high": high,
+        "high": min(high, 1.0) if metric == "accuracy" else high,
         "level": level,
         "samples": stored.predictor.samples,
     }
