@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.cluster import exclusive, joined_cluster, local_cluster, ray
 from nas.device_costs import measured_costs
+from nas.evaluation.cutting_evaluator import CuttingEvaluator
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
 from nas.evaluation.predicting_evaluator import PredictingEvaluator
 from nas.evaluation.scores import EvaluationData
@@ -19,6 +20,7 @@ from nas.gradient_search import gradient_plan
 from nas.jobspec.consistency import LEARNED
 from nas.jobspec.spec import JobSpec
 from nas.lease_owner import held
+from nas.objectives import deviation
 from nas.problem import Problem
 from nas.progress import Progress
 from nas.results import Results
@@ -232,24 +234,33 @@ class Driver:
             evaluator.close()
 
     def _sparing(self, measuring: Evaluator) -> Evaluator:
-        """What measures networks, or predicts metrics where the job allows that."""
-        sources = self._spec.predicted
-        if not sources:
+        """What measures networks, cuts evaluations short or predicts metrics where the job allows that."""
+        spec, space = self._spec, self._problem.searched
+        sources, stops = spec.predicted, spec.accuracy.stop_confidence is not None
+        if not (sources or stops):
             return measuring
-        space = self._problem.space
         history = [
             (space.genotype(each.genotype), each.metrics)
             for each in self._store.evaluations(self._lease.job_id)
-            if not each.error
+            if not each.error and not each.stopped
         ]
-        objectives = self._spec.objectives
-        return PredictingEvaluator(measuring, space, objectives, sources, seed=self._spec.seed, history=history)
+        if stops:
+            exact = [
+                (genotype, metrics)
+                for genotype, metrics in history
+                if all(metrics.get(deviation(metric), 0.0) == 0 for metric in sources)
+            ]
+            measuring = CuttingEvaluator(measuring, space, spec.objectives, history=exact)
+        if not sources:
+            return measuring
+        return PredictingEvaluator(measuring, space, spec.objectives, sources, seed=spec.seed, history=history)
 
     def _measuring(self, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]) -> RayEvaluator:
         """What measures networks, and scores them with shared weights unless all of them are trained."""
         spec, problem, data = self._spec, self._problem, None
         if problem.dataset is not None and spec.supernet is not None and not spec.trains_in_search:
-            data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples)
+            stops = spec.accuracy.stop_confidence is not None
+            data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples, shuffled=stops)
         return RayEvaluator(
             problem.recipe,
             scored=spec.wants_scores and not spec.trains_in_search,
@@ -260,6 +271,7 @@ class Driver:
             precisions=self._precisions,
             zero_cost=spec.zero_cost,
             zero_cost_data=ZeroCostData.of(problem.dataset, spec.seed) if spec.zero_cost else None,
+            stop_confidence=spec.accuracy.stop_confidence,
             joint=problem.searched if isinstance(problem.searched, JointSpace) else None,
             workers=spec.execution.workers,
             timing=spec.measuring.timing,

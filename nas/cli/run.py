@@ -132,6 +132,9 @@ def _drive(store: ResultStore, url: str, job: Job, problem: Any, address: str | 
             f"{metric} was measured for {measured} networks and predicted for {predicted}; "
             f"{broken} of the {results.front.size} on the measured front break a bound"
         )
+    if cut := [each for each in results.evaluations if each.stopped and "saved_seconds" in each.metrics]:
+        saved = sum(each.metrics["saved_seconds"] for each in cut)
+        messages.print(f"{len(cut)} evaluations were cut short; about {saved:.1f} s saved")
     for line in training_summary(store.trainings(job.id)):
         messages.print(line)
     messages.print(

@@ -60,8 +60,10 @@ def show(
     }
     if as_json:
         everything = results.rows(range(len(results.evaluations)))
-        errors = [evaluation.error for evaluation in results.evaluations]
-        rows = [{**entry, "error": error} for entry, error in zip(everything, errors, strict=True)]
+        rows = [
+            {**entry, "error": evaluation.error, "stopped": evaluation.stopped}
+            for entry, evaluation in zip(everything, results.evaluations, strict=True)
+        ]
         done = [{"round": each.number, "genotype": dict(each.genotype), **each.metrics} for each in rounds]
         curves = [
             {**entry, "epochs": t.epochs, "curve": dict(t.curve)} for entry, t in zip(trained, trainings, strict=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.cluster import exclusive, ray
+from nas.evaluation.hopeless import Hope
 from nas.evaluation.scores import INT8, SCORES, EvaluationData
 from nas.evaluation.stage import Done, Stage
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport, Wanted
@@ -25,11 +26,15 @@ from search_spaces.supernet.weights import SupernetWeights
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One architecture to evaluate; `known` holds metrics that need no evaluation, measured by an earlier job."""
+    """One architecture to evaluate.
+
+    `known` holds metrics that need no evaluation, measured by an earlier job; below `least_accuracy` it is of no use.
+    """
 
     key: str
     genotype: NDArray[np.int16]
     known: Mapping[str, float] = field(default_factory=dict)
+    least_accuracy: float | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +78,8 @@ class RayEvaluator:
             quantised with the job's calibration samples, where there are data.
         zero_cost: zero-cost scores that are asked for, by name.
         zero_cost_data: what they look at; needed when there are any.
+        stop_confidence: with which an evaluation is cut short whose accuracy is below what its request needs; None for
+            never. The samples must be in random order.
         joint: what genotypes are of where settings of devices are searched as well; those of `space` otherwise.
         workers: number of evaluation actors.
         timing: how many runs of a model are taken.
@@ -93,6 +100,7 @@ class RayEvaluator:
         precisions: Mapping[str, str] | None = None,
         zero_cost: Sequence[str] = (),
         zero_cost_data: ZeroCostData | None = None,
+        stop_confidence: float | None = None,
         joint: JointSpace | None = None,
         workers: int,
         timing: TimingRule | None = None,
@@ -104,7 +112,7 @@ class RayEvaluator:
         self._scored, self._scored_in_int8 = scored, scored_in_int8
         self._precisions, self._calibrated = dict(precisions or {}), data is not None
         self._joint = joint
-        self._zero_cost = tuple(zero_cost)
+        self._zero_cost, self._stop_confidence = tuple(zero_cost), stop_confidence
         self._metrics = {name: [f"{metric}@{name}" for metric in metrics_of(devices[name])] for name in devices}
         shared = [ray.put(part) for part in (weights, data, zero_cost_data)]
         subnet = ray.remote(SubnetActor)
@@ -137,6 +145,7 @@ class RayEvaluator:
                 model=not integers.issuperset(timings),
                 int8_model=bool(integers),
                 zero_cost=tuple(name for name in self._zero_cost if ZERO_COST + name not in known),
+                hope=self._hope(request),
             )
             progress = _Progress(Evaluated(request.key, dict(request.known)), timings, settings, integers)
             if wanted:
@@ -165,6 +174,12 @@ class RayEvaluator:
         """End all actors."""
         for stage in (self._subnets, *self._timings.values()):
             stage.stop()
+
+    def _hope(self, request: Request) -> Hope | None:
+        """When the evaluation of a request is cut short."""
+        if self._stop_confidence is None or request.least_accuracy is None:
+            return None
+        return Hope(request.least_accuracy, self._stop_confidence)
 
     def _split(self, genotype: NDArray[np.int16]) -> tuple[NDArray[np.int16], dict[str, dict[str, Any]]]:
         """The genotype of the network, and the settings of each device that were decided."""
@@ -224,8 +239,11 @@ class _Progress:
         """Take in what the evaluation actor says."""
         self.result.metrics.update(report.metrics)
         self.result.seconds += report.seconds
+        self.result.stopped = report.stopped
         if report.error is not None:
             self.fail(report.error)
+        elif report.stopped is not None:
+            self.waiting.clear()
 
     def timed(self, device: str, measured: Measurement | str) -> None:
         """Take in what a device measured, or the reason why there is nothing."""

@@ -130,8 +130,9 @@ class PredictingEvaluator:
         pending = self._pending.pop(answer.key, None)
         if pending is None:
             request = self._measuring.pop(answer.key)
-            if answer.error is None:
+            if answer.error is None and answer.stopped is None:
                 self._learn(request.genotype, answer.metrics)
+            if answer.error is None:
                 answer.metrics.update({deviation(metric): 0.0 for metric in self._sources})
             return True
         if answer.error is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.datasets.samples import Data
+from nas.evaluation.hopeless import Hope
 
 SCORES = ("accuracy", "loss")
 INT8 = "int8"
@@ -33,17 +34,23 @@ class EvaluationData:
     labels: NDArray[np.int64]
 
     @classmethod
-    def of(cls, dataset: Data, calibration_samples: int) -> "EvaluationData":
-        """The validation split, and the same random training inputs each time."""
+    def of(cls, dataset: Data, calibration_samples: int, *, shuffled: bool = False) -> "EvaluationData":
+        """The validation split, in random order if that is asked for, and the same random training inputs each time."""
         chosen = np.random.default_rng(0).permutation(len(dataset.train))[:calibration_samples]
-        return cls(
-            dataset.train.inputs(np.sort(chosen)),
-            dataset.validation.inputs(),
-            np.asarray(dataset.validation.labels, np.int64),
-        )
+        inputs, labels = dataset.validation.inputs(), np.asarray(dataset.validation.labels, np.int64)
+        if shuffled:
+            order = np.random.default_rng(1).permutation(len(labels))
+            inputs, labels = inputs[order], labels[order]
+        return cls(dataset.train.inputs(np.sort(chosen)), inputs, labels)
 
 
-@torch.no_grad()
+class Scored(NamedTuple):
+    """Accuracy in [0, 1] and cross-entropy in nats, and the share of the samples that they are of."""
+
+    metrics: dict[str, float]
+    share: float
+
+
 def scores(network: Callable[[Tensor], Tensor], data: EvaluationData) -> dict[str, float]:
     """Share of right answers in [0, 1] as `accuracy`, and mean cross-entropy in nats as `loss`, on validation samples.
 
@@ -54,7 +61,17 @@ def scores(network: Callable[[Tensor], Tensor], data: EvaluationData) -> dict[st
     Raises:
         ArithmeticError: the network puts out values that are not finite.
     """
-    right, loss = 0, 0.0
+    return scores_while(network, data, None).metrics
+
+
+@torch.no_grad()
+def scores_while(network: Callable[[Tensor], Tensor], data: EvaluationData, hope: Hope | None) -> Scored:
+    """As `scores`, as long as there is hope; samples that are to be given up on must be in random order.
+
+    Raises:
+        ArithmeticError: the network puts out values that are not finite.
+    """
+    right, loss, seen = 0, 0.0, 0
     parts = np.array_split(data.labels, _count(data.labels))
     for inputs, answers in zip(batches(data.inputs), parts, strict=True):
         logits = network(inputs).flatten(0, -2)
@@ -63,7 +80,10 @@ def scores(network: Callable[[Tensor], Tensor], data: EvaluationData) -> dict[st
             raise ArithmeticError("the network puts out values that are not finite")
         right += int((logits.argmax(-1) == labels).sum())
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-    return {"accuracy": right / data.labels.size, "loss": loss / data.labels.size}
+        seen += len(labels)
+        if hope is not None and seen < data.labels.size and hope.gone(right, seen, data.labels.size, len(parts)):
+            break
+    return Scored({"accuracy": right / seen, "loss": loss / seen}, seen / data.labels.size)
 
 
 def batches(inputs: NDArray[Any]) -> Iterator[Tensor]:

@@ -7,8 +7,9 @@ from functools import cached_property
 
 import torch
 
+from nas.evaluation.hopeless import Hope
 from nas.evaluation.onnx_network import OnnxNetwork, quantised
-from nas.evaluation.scores import INT8, EvaluationData, scores
+from nas.evaluation.scores import INT8, EvaluationData, scores, scores_while
 from nas.evaluation.subnet import Subnets, subnets
 from nas.evaluation.zero_cost_data import ZeroCostData
 from nas.jobspec.consistency import ZERO_COST
@@ -18,14 +19,18 @@ from search_spaces.supernet.weights import SupernetWeights
 from search_spaces.zero_cost.errors import Undefined
 from search_spaces.zero_cost.scoring import zero_cost_scores
 
+SAVED = "saved_seconds"
+"""The metric of an evaluation that was cut short: about how much longer it would have taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class SubnetReport:
-    """Metrics of one subnet, or why there are none, and the seconds it took."""
+    """Metrics of one subnet, or why there are none, the seconds it took, and why it was cut short if it was."""
 
     metrics: Mapping[str, float]
     error: str | None
     seconds: float
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Wanted:
     model: bool = False
     int8_model: bool = False
     zero_cost: tuple[str, ...] = ()
+    hope: Hope | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is."""
@@ -91,15 +97,26 @@ class SubnetActor:
             network = self._subnets.network(genotype)
             if wanted.scores:
                 assert self._data is not None, "scores need data"
-                metrics.update(scores(network, self._data))
+                began = time.perf_counter()
+                found, share = scores_while(network, self._data, wanted.hope)
+                metrics.update(found)
+                if share < 1:
+                    assert wanted.hope is not None
+                    saved = (time.perf_counter() - began) * (1 - share) / share
+                    metrics[SAVED] = saved
+                    reason = (
+                        f"accuracy stays below {wanted.hope.least:g} with a confidence of {wanted.hope.confidence:g}, "
+                        f"by {share:.0%} of the validation samples"
+                    )
+                    return SubnetReport(metrics, None, time.perf_counter() - started, reason), file, integers
             file = network.model({}) if wanted.model or wanted.int8_scores or wanted.int8_model else b""
             if wanted.int8_scores or wanted.int8_model:
                 assert self._data is not None, "calibration needs data"
                 integers = quantised(file, self._data)
             if wanted.int8_scores:
                 assert self._data is not None
-                found = scores(OnnxNetwork(integers, threads=1), self._data)
-                metrics |= {f"{name}@{INT8}": value for name, value in found.items()}
+                quantised_scores = scores(OnnxNetwork(integers, threads=1), self._data)
+                metrics |= {f"{name}@{INT8}": value for name, value in quantised_scores.items()}
         except (ValueError, RuntimeError, ArithmeticError, MemoryError) as error:
             reason = f"{type(error).__name__}: {error}"
             return SubnetReport(metrics, reason, time.perf_counter() - started), b"", b""

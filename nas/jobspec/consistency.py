@@ -87,6 +87,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     if not unknown:
         problems += _proxy(job)
         problems += _predicted(job)
+        problems += _stopping(job)
         problems += _supernet(job)
         problems += _training(job)
         problems += recipe_problems(job)
@@ -231,6 +232,23 @@ def _predicted(job: Mapping[str, Any]) -> list[Problem]:
         if isinstance(settings, Mapping) and any(isinstance(value, list) for value in settings.values()):
             message = f"device {name!r} has settings that are searched beside networks; allowed with it: 'supernet'"
             return [Problem(place, message)]
+    return []
+
+
+def _stopping(job: Mapping[str, Any]) -> list[Problem]:
+    """An evaluation is cut short by its accuracy, so that must be all that it is for."""
+    section = job.get("accuracy")
+    if not isinstance(section, Mapping) or section.get("stop_confidence") is None or not asked_metrics(job):
+        return []
+    place, asked = ("accuracy", "stop_confidence"), asked_metrics(job)
+    if trains_in_search(job):
+        return [Problem(place, "is for evaluations with shared weights; trainings have train.halving and train.curves")]
+    if ACCURACY not in asked:
+        return [Problem(place, f"given, but {ACCURACY} is no objective of this job that is evaluated")]
+    if other := next((metric for metric in (*LEARNED, *QUANTISED) if metric in asked and metric != ACCURACY), None):
+        return [
+            Problem(place, f"an evaluation that is cut short by its accuracy has no {other}, which is an objective")
+        ]
     return []
 
 

@@ -27,11 +27,16 @@ class AccuracySpec(BaseModel):
             for the first networks and a predictor that learned from them for the others; `auto`, the shared weights for
             networks that may join the front and a predictor for the others; or `zero_cost:NAME`, which makes
             `zero_cost@NAME` the objective in the place of accuracy. In a job it is `from`.
+        stop_confidence: with which an evaluation with shared weights is cut short after a part of the validation
+            samples, when the network is then below the accuracy that it needs to join the front; null for never. Where
+            an objective is only known after the evaluation, as latency is, the bound of accuracy alone counts.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     source: str = Field(default="supernet", alias="from", json_schema_extra={"enum": list(SOURCES)})
+
+    stop_confidence: float | None = Field(default=None, gt=0.5, lt=1)
 
     @field_validator("source")
     @classmethod
@@ -42,8 +47,9 @@ class AccuracySpec(BaseModel):
         return given
 
     @model_serializer
-    def _as_given(self) -> dict[str, str]:
-        return {"from": self.source}
+    def _as_given(self) -> dict[str, Any]:
+        stop = {} if self.stop_confidence is None else {"stop_confidence": self.stop_confidence}
+        return {"from": self.source, **stop}
 
 
 class HalvingSpec(BaseModel):
