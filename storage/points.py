@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Double, Row, func, or_, select, type_coerce, union
+from sqlalchemy import ColumnElement, Connection, Double, Select, func, or_, select, type_coerce, union
 
 from storage import fronts
 from storage.database import rows_with_keys
@@ -27,7 +27,7 @@ class Points(NamedTuple):
 
     numbers: Sequence[int]
     failed: Sequence[bool]
-    values: dict[str, Sequence[Row[tuple[int, float]]]]
+    values: dict[str, Sequence[tuple[int, float | None]]]
     front: Sequence[int]
 
 
@@ -51,21 +51,29 @@ def points(
         return within if stride == 1 else within & or_(number % stride == 0, number.in_(on_front))
 
     column = EvaluationRow.__table__.c.number
-    rows = connection.execute(
+    rows = _plain(
+        connection,
         select(EvaluationRow.number, EvaluationRow.error.is_not(None))
         .where(EvaluationRow.job_id == job_id, both(column))
-        .order_by(column)
-    ).all()
-    values: dict[str, Sequence[Row[tuple[int, float]]]] = {}
+        .order_by(column),
+    )
+    values: dict[str, Sequence[tuple[int, float | None]]] = {}
     for metric in metrics:
         # The plain column: what makes NaN of NULL one value at a time would take longer than the query.
         statement = select(MetricRow.number, type_coerce(MetricRow.value, Double)).where(
             MetricRow.job_id == job_id, MetricRow.name == metric, both(MetricRow.__table__.c.number)
         )
-        values[metric] = connection.execute(statement).all()
+        values[metric] = _plain(connection, statement)
     return Points(
         [number for number, _ in rows], [bool(failed) for _, failed in rows], values, fronts.numbers(connection, job_id)
     )
+
+
+def _plain(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[Any]:
+    """The rows as the driver gives them: making SQLAlchemy's own of many takes longer than the query."""
+    with connection.execute(statement) as result:
+        assert result.cursor is not None
+        return list(result.cursor.fetchall())
 
 
 def metric_names(connection: Connection, job_id: str) -> list[str]:

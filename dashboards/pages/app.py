@@ -1,6 +1,5 @@
 """The pages as one application, mounted beside the API of a service."""
 
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -9,13 +8,11 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from dashboards.pages.rendering import Pages
+from dashboards.pages.rendering import STATIC, Pages
 from nas.service.access import Store, settings_of, token_of
 from nas.service.app import PREFIX
 from storage.errors import StoreError, UnknownJob
 from storage.records import Job, Role, Token
-
-_STATIC = Path(__file__).parent / "static"
 
 
 class NotLoggedIn(Exception):
@@ -69,7 +66,7 @@ def add_pages(app: FastAPI) -> None:
     pages.add_exception_handler(StoreError, _failed(show, 503, "The store does not answer"))
     pages.add_exception_handler(Exception, _failed(show, 500, "Something broke here"))
     pages.add_exception_handler(AnyHTTPException, _not_found(show))
-    pages.mount("/static", _Files(directory=_STATIC))
+    pages.mount("/static", _Files(directory=STATIC))
     _add_routes(pages, show)
     app.mount("/", pages)
 

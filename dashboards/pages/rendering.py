@@ -22,16 +22,19 @@ HEADERS = {
 NAVIGATION = (("/", "Jobs"), ("/compare", "Compare"), ("/devices", "Devices"), ("/predictors", "Predictors"))
 
 
-_FOLDER = Path(__file__).parent
-_IMPORT = re.compile(r'^import .* from "\./([a-z_]+\.js)";$', re.MULTILINE)
+STATIC = Path(__file__).parent / "static"
+TEMPLATES = Path(__file__).parent / "templates"
+
+IMPORT = re.compile(r'^import (.*) from "\./([a-z_]+\.js)";$', re.MULTILINE)
+"""A line of a module: what it imports, and from where."""
 
 
-def modules(name: str, folder: Path = _FOLDER / "static") -> list[str]:
+def modules(name: str, folder: Path = STATIC) -> list[str]:
     """The modules that a script imports, those that they import, and so on: a browser can fetch all at once."""
     found: list[str] = []
     waiting = [name]
     while waiting:
-        for other in _IMPORT.findall((folder / waiting.pop()).read_text()):
+        for _, other in IMPORT.findall((folder / waiting.pop()).read_text()):
             if other not in found:
                 found.append(other)
                 waiting.append(other)
@@ -43,7 +46,7 @@ class Pages:
 
     def __init__(self) -> None:
         self._templates = Environment(
-            loader=FileSystemLoader(_FOLDER / "templates"),
+            loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

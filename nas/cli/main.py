@@ -12,6 +12,7 @@ from nas.cli import (
     predictor,
     profile,
     query,
+    report,
     run,
     serve,
     show,
@@ -31,6 +32,7 @@ app = typer.Typer(
 for commands in (
     run,
     show,
+    report,
     export,
     profile,
     predictor,

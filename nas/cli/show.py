@@ -9,6 +9,7 @@ import typer
 from nas.cli.failure import bad_input, stop
 from nas.cli.options import AsJson, Default, JobId, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_csv, print_json, print_table
+from nas.cli.report import ENDING, write_report
 from nas.cli.tables import front_rows, training_rows, training_summary
 from nas.objectives import Objective
 from nas.results import Results
@@ -87,7 +88,10 @@ def pareto(
     store: StoreUrl = Default,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the front into this file.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the front: FILE.png, or FILE.html as `nas report` writes it."),
+    ] = None,
     searched: Annotated[
         bool, typer.Option("--searched", help="By what the search went by, also where networks were trained alone.")
     ] = False,
@@ -97,6 +101,9 @@ def pareto(
         raise stop("--json and --csv were both given; choose one", 2)
     with open_store(store) as opened:
         found, everything = _load(opened, job)
+        if plot is not None and plot.suffix.lower() == ENDING:
+            write_report(opened, found.id, plot)
+            plot = None
     results = everything if searched else everything.final
     if as_json:
         print_json(results.rows(results.front))

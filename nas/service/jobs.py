@@ -14,6 +14,7 @@ from nas.service.access import READ, SUBMIT, Settings, Store
 from nas.service.bodies import read_text
 from nas.service.schemas import Evaluation, Front, Job, Page, Verdict
 from storage.records import JobStatus
+from storage.store import ResultStore
 
 MOST_AT_ONCE = 1000
 """Rows of one answer."""
@@ -136,6 +137,11 @@ def evaluations(
 @router.get("/{job_id}/front", dependencies=[READ])
 def front(job_id: str, store: Store) -> Front:
     """What cannot be improved without giving something up; while the job runs, so far."""
+    return front_of(store, job_id)
+
+
+def front_of(store: ResultStore, job_id: str) -> Front:
+    """The front of a job, of a store that is open."""
     objectives = [Objective(**given) for given in store.job(job_id).spec["objectives"]]
     return Front(
         objectives=[objective.model_dump() for objective in objectives],

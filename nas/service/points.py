@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from nas.objectives import Objective, deviation
 from nas.service.access import READ, Looked, Store
 from nas.service.schemas import Failure
+from storage.looking import Looking
 from storage.points import Points
+from storage.store import ResultStore
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["pictures"])
 
@@ -28,7 +30,6 @@ KIND = "application/vnd.nas.points"
 def points(
     job_id: str,
     store: Store,
-    looked: Looked,
     start: Annotated[int, Query(ge=0, lt=2**31, description="The first evaluation.")] = 0,
 ) -> Response:
     """Evaluations as columns: 4 bytes that say how long a JSON header is, the header, and its columns.
@@ -37,11 +38,22 @@ def points(
     those on the front; `objectives`; `next`, the evaluation to go on from. Each column is `rows` 64-bit floats, little-
     endian, NaN where there is no value; the first two are `number` and `failed`. Spaces after the header align them.
     """
-    job = store.job(job_id)
+    return Response(points_of(store, job_id, start), media_type=KIND)
+
+
+@router.get("/failures", dependencies=[READ])
+def failures(job_id: str, looked: Looked) -> list[Failure]:
+    """Why evaluations failed, the most frequent causes first."""
+    return [Failure.model_validate(each) for each in looked.failures(job_id)]
+
+
+def points_of(store: ResultStore, job_id: str, start: int = 0) -> bytes:
+    """What `points` answers, of a store that is open."""
+    job, looking = store.job(job_id), Looking(store)
     objectives = [Objective(**given) for given in job.spec["objectives"]]
-    metrics = shown_metrics(objectives, looked.metric_names(job_id))
+    metrics = shown_metrics(objectives, looking.metric_names(job_id))
     stride = max(1, -(-(job.evaluated - start) // MOST_POINTS))
-    found = looked.points(job_id, metrics, start, stride=stride)
+    found = looking.points(job_id, metrics, start, stride=stride)
     header = {
         "columns": ["number", "failed", *metrics],
         "rows": len(found.numbers),
@@ -50,13 +62,7 @@ def points(
         "objectives": [objective.model_dump() for objective in objectives],
         "next": max(job.evaluated, found.numbers[-1] + 1 if found.numbers else 0, start),
     }
-    return Response(packed(header, columns(found, metrics)), media_type=KIND)
-
-
-@router.get("/failures", dependencies=[READ])
-def failures(job_id: str, looked: Looked) -> list[Failure]:
-    """Why evaluations failed, the most frequent causes first."""
-    return [Failure.model_validate(each) for each in looked.failures(job_id)]
+    return packed(header, columns(found, metrics))
 
 
 def shown_metrics(objectives: Sequence[Objective], known: Sequence[str]) -> list[str]:
@@ -73,7 +79,7 @@ def columns(found: Points, metrics: Sequence[str]) -> NDArray[np.float64]:
     table[0], table[1] = numbers, found.failed
     for row, metric in enumerate(metrics, 2):
         if found.values[metric]:
-            pairs = np.array(list(map(tuple, found.values[metric])), np.float64)
+            pairs = np.array(found.values[metric], np.float64)
             table[row, np.searchsorted(numbers, pairs[:, 0])] = pairs[:, 1]
     return table
 

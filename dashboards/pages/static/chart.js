@@ -3,9 +3,11 @@
 import { element } from "./element.js";
 import { onSchemeChange } from "./palette.js";
 
+const HERE = { get address() { return location.href; } };
+
 export class Chart {
   // `layers` canvases lie one over another; `draw` is called when the size or the colours have changed.
-  constructor({ caption, height = 320, layers = 1, tools = [], view = null, csv, csvName, label }) {
+  constructor({ caption, height = 320, layers = 1, tools = [], view = HERE, csv, csvName, label }) {
     this.caption = element("figcaption", {}, caption);
     this.canvases = Array.from({ length: layers }, (_, i) => element("canvas", i ? { "aria-hidden": "true" } : { role: "img", "aria-label": label ?? caption }));
     this.plot = element("div", { class: "plot" }, this.canvases);
@@ -15,8 +17,8 @@ export class Chart {
     const buttons = [
       csv ? element("button", { type: "button", class: "plain", "aria-label": `CSV of ${caption}`,
         onclick: () => save(csvName ?? "chart.csv", csv()) }, "CSV") : null,
-      view ? element("button", { type: "button", class: "plain", "aria-label": `Copy a link to this view of ${caption}`,
-        onclick: () => this.copy(view) }, "Copy link") : null,
+      element("button", { type: "button", class: "plain", "aria-label": `Copy a link to this view of ${caption}`,
+        onclick: () => this.copy(view) }, "Copy link"),
     ];
     this.tools = element("div", { class: "tools" }, tools, buttons);
     this.node = element("figure", { class: "card" }, this.caption, this.tools, this.plot, this.key, this.told);

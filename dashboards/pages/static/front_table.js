@@ -2,17 +2,17 @@
 
 import { element, table } from "./element.js";
 import { short } from "./numbers.js";
-import { part } from "./service.js";
 
 const MOST_ROWS = 200;
 
-export function frontTable(node, jobId, { objectives, evaluations }, mark) {
+// `mark(number)` is called for the row that is looked at; `href(key)` is where a network is shown, null where it is not.
+export function frontTable(node, { objectives, evaluations }, mark, href) {
   const metric = (name) => ({
     name, number: true,
     cell: ({ metrics }) => short(metrics[name]) + (metrics[`${name} deviation`] > 0 ? ` ± ${short(metrics[`${name} deviation`])}` : ""),
   });
   const columns = [
-    { name: "Network", cell: (each) => element("a", { class: "mono", href: `/jobs/${part(jobId)}/networks/${each.architecture_key}`,
+    { name: "Network", cell: (each) => element(href(each.architecture_key) ? "a" : "span", { class: "mono", href: href(each.architecture_key),
       onfocus: () => mark(each.number), onmouseenter: () => mark(each.number) }, each.architecture_key.slice(0, 12)) },
     ...objectives.map((objective) => metric(objective.metric)),
     { name: "Evaluation", number: true, cell: (each) => short(each.number) },

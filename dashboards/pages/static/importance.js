@@ -2,18 +2,10 @@
 
 import { choice } from "./chart.js";
 import { element } from "./element.js";
-import { ask, complain, part } from "./service.js";
 
 const MOST = 12;
 
-export async function showImportance(node, jobId, metrics, view) {
-  let rows;
-  try {
-    rows = await ask(`/jobs/${part(jobId)}/importance`);
-  } catch (error) {
-    complain(error);
-    return;
-  }
+export function showImportance(node, rows, metrics, view) {
   let metric = metrics.includes(view.get("importance")) ? view.get("importance") : metrics[0];
   const draw = () => {
     const known = rows.filter(({ shares }) => shares[metric] !== null && shares[metric] !== undefined)

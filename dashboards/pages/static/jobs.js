@@ -1,7 +1,8 @@
 // All jobs: where they stand, what became of them, and what can be done.
 
 import { element, place } from "./element.js";
-import { actions, progressOf, stateOf } from "./job_state.js";
+import { actions } from "./job_actions.js";
+import { progressOf, stateOf } from "./job_facts.js";
 import { moment, short } from "./numbers.js";
 import { ask, complain, mayChange, part } from "./service.js";
 import { spark } from "./spark.js";

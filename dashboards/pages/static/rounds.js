@@ -2,15 +2,13 @@
 
 import { csvOf } from "./chart.js";
 import { Lines } from "./lines.js";
-import { ask, part } from "./service.js";
 
 const ENTROPY = "entropy/";
 const PANELS = [["Loss in nats", ["loss", "validation_loss"]], ["Generalisation gap in nats", ["gap"]],
   ["Share of skips", ["skip_share"]], ["Mean entropy of the decisions in nats", null],
   ["Cost", ["cost_expected", "cost_derived"]], ["Multiplier of the budget", ["cost_multiplier"]], ["Dominant eigenvalue", ["eigenvalue"]]];
 
-export async function showRounds(node, jobId) {
-  const rounds = await ask(`/jobs/${part(jobId)}/rounds`);
+export function showRounds(node, rounds) {
   if (!rounds.length) return;
   const xs = rounds.map(({ number }) => number);
   const value = (name) => rounds.map(({ metrics }) => metrics[name] ?? NaN);

@@ -21,7 +21,7 @@ export class Scatter {
     this.listen();
   }
 
-  // What lies on the axes: {x, y, xLog, yLog, bounds: [{metric, bound}], dominated}.
+  // What lies on the axes: {x, y, colour, xLog, yLog, bounds: [{metric, bound}], dominated}.
   show(axes) {
     this.axes = axes;
     if (this.chart.width) this.draw();
@@ -42,6 +42,7 @@ export class Scatter {
     this.x = made(axes.x, axes.xLog, box.left, box.right);
     this.y = made(axes.y, axes.yLog, box.bottom, box.top);
     this.box = box;
+    this.order = null;
   }
 
   draw() {
@@ -83,12 +84,13 @@ export class Scatter {
     const ys = points.column(axes.y);
     const unsure = [points.deviation(axes.x), points.deviation(axes.y)].filter(Boolean);
     const inside = this.ranges.test(points);
+    const order = this.order ??= this.makeOrder();
     const buckets = Array.from({ length: STEPS + 1 }, () => []);
     for (let row = first; row < points.rows; row++) {
       const left = x.at(xs[row]);
       const top = y.at(ys[row]);
       if (left - left !== 0 || top - top !== 0) continue;
-      const step = inside && !inside(row) ? 0 : 1 + Math.floor((row / points.rows) * STEPS);
+      const step = inside && !inside(row) ? 0 : 1 + order(row);
       buckets[step].push(row, left, top);
     }
     const half = SIZE / 2;
@@ -101,6 +103,15 @@ export class Scatter {
         else context.fillRect(bucket[i + 1] - half, bucket[i + 2] - half, SIZE, SIZE);
       }
     });
+  }
+
+  // Which of the steps of colour a row has: by its time, or by the metric that was asked for.
+  makeOrder() {
+    const { points, axes } = this;
+    const column = points.column(axes.colour) ?? points.column("number");
+    const [low, high] = extent(column, points.rows) ?? [0, 1];
+    const share = (STEPS - 1e-6) / (high - low || 1);
+    return (row) => Math.min(STEPS - 1, Math.max(0, Math.floor((column[row] - low) * share) || 0));
   }
 
   drawFront() {

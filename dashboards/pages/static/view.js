@@ -2,8 +2,9 @@
 
 export class View {
   constructor() {
-    this.given = new URLSearchParams(location.search);
-    this.listeners = [];
+    // A report that lies in a file keeps its view behind the hash: a file has no other pages.
+    this.mark = location.protocol === "file:" ? "#" : "?";
+    this.given = new URLSearchParams(this.mark === "#" ? location.hash.slice(1) : location.search);
     this.timer = 0;
   }
 
@@ -21,7 +22,7 @@ export class View {
 
   get address() {
     const text = this.given.toString();
-    return location.pathname + (text ? `?${text}` : "");
+    return location.pathname + (text ? this.mark + text : "");
   }
 }
 
@@ -33,7 +34,7 @@ export class Ranges {
     this.ranges = new Map();
     for (const text of (view.get("range", "") || "").split("|").filter(Boolean)) {
       const [name, low, high] = text.split("~");
-      if (Number.isFinite(Number(low)) && Number.isFinite(Number(high))) this.ranges.set(name, [Number(low), Number(high)]);
+      if (low && high && Number(low) <= Number(high)) this.ranges.set(name, [Number(low), Number(high)]);
     }
   }
 

@@ -1,8 +1,7 @@
-// Where a job stands, and what can be done about it.
+// Where a job stands.
 
 import { element } from "./element.js";
 import { duration, short } from "./numbers.js";
-import { ask, complain, mayChange, part } from "./service.js";
 
 export const ENDED = ["SUCCEEDED", "FAILED", "CANCELLED"];
 
@@ -26,27 +25,6 @@ export function progressOf(job) {
 export function tookSeconds(job) {
   if (!job.started_at) return null;
   return ((job.finished_at ? new Date(job.finished_at) : new Date()) - new Date(job.started_at)) / 1000;
-}
-
-// The buttons that fit the state of a job; `changed` gets the job as it is after one was pressed.
-export function actions(job, changed) {
-  if (!mayChange()) return [];
-  const button = (word, verb) => element("button", {
-    type: "button", class: "plain", "aria-label": `${word} ${job.id}`,
-    onclick: async (event) => {
-      event.target.disabled = true;
-      try {
-        changed(await ask(`/jobs/${part(job.id)}/${verb}`, { method: "POST" }));
-      } catch (error) {
-        event.target.disabled = false;
-        complain(error);
-      }
-    },
-  }, word);
-  if (job.paused || job.status === "FAILED" || job.status === "CANCELLED") {
-    return [button("Resume", "resume"), job.paused ? button("Cancel", "cancel") : null];
-  }
-  return ENDED.includes(job.status) ? [] : [button("Pause", "pause"), button("Cancel", "cancel")];
 }
 
 export function facts(job) {
