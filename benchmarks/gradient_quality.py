@@ -171,6 +171,7 @@ def main() -> None:
                 else:
                     search, said = searched(space, name, recipe, data, seconds, given.warmup, term)
                     genotype = search.derive()
+                    said["most_probable"] = looked_up(table, given, search.derivation(search.logits))["accuracy"]
                 record = {"method": name, "seed": seed, "budget": limit, **looked_up(table, given, genotype), **said}
                 record["genotype"] = dict(space.choices(genotype))
                 records.append(record)
@@ -208,11 +209,25 @@ def _show(
 ) -> None:
     title = f"{given.accuracy} of what {given.cpu_minutes:g} CPU minutes derive, {len(given.seeds)} seeds"
     shown = Shown(title=title if limit is None else f"{title}, {given.latency} at most {limit:.4g}")
-    for column in ("method", "accuracy", "of each seed", "rank", "skips", "latency", "met", "rounds", "CPU s"):
+    for column in (
+        "method",
+        "accuracy",
+        "of each seed",
+        "most probable",
+        "rank",
+        "skips",
+        "latency",
+        "met",
+        "rounds",
+        "CPU s",
+    ):
         shown.add_column(column, justify="left" if column == "method" else "right")
     for name in dict.fromkeys(record["method"] for record in records):
         runs = [record for record in records if record["method"] == name and record["budget"] == limit]
         each = [np.nan if run["accuracy"] is None else run["accuracy"] for run in runs]
+        probable = [
+            np.nan if run["most_probable"] is None else run["most_probable"] for run in runs if "most_probable" in run
+        ]
         skips = [run["skip_share"] for run in runs if "skip_share" in run]
         latency = [run["latency"] for run in runs if run.get("latency") is not None]
         met = "-" if limit is None or not latency else f"{sum(value <= limit for value in latency)} of {len(runs)}"
@@ -220,6 +235,7 @@ def _show(
             name,
             f"{np.mean(each):.4f}",
             " ".join(f"{value:.4f}" for value in each),
+            f"{np.mean(probable):.4f}" if probable else "-",
             f"{np.median([np.nan if run['rank'] is None else run['rank'] for run in runs]):.0f}",
             f"{np.mean(skips):.2f}" if skips else "-",
             f"{np.mean(latency):.4g}" if latency else "-",
@@ -227,7 +243,7 @@ def _show(
             f"{np.mean([run.get('rounds', run.get('trained')) for run in runs]):.0f}",
             f"{np.mean([run['cpu_seconds'] for run in runs]):.0f}",
         )
-    shown.add_row("mean of the space", f"{average['accuracy']:.4f}", *["-"] * 7)
+    shown.add_row("mean of the space", f"{average['accuracy']:.4f}", *["-"] * 8)
     Console(width=140).print(shown)
     print(f"{average['of']} networks, the best has {average['best']:.4f}")
 

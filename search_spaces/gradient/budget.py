@@ -81,20 +81,10 @@ class Budget:
         population = self.space.enumerate()
         return population, self.predict(population)
 
-    def _neighbours(self, row: Genotype) -> Population:
-        """The row and all that differ from it in one decision."""
-        rows = [row]
-        for column, count in enumerate(self.space.cardinalities):
-            for option in range(count):
-                if option != row[column]:
-                    rows.append(row.copy())
-                    rows[-1][column] = option
-        return np.stack(rows)
-
     def _climb(self, row: Genotype, value: Values) -> Genotype:
         """Change the decision that improves most, until none does."""
         while True:
-            rows = self._neighbours(row)
+            rows = neighbours(self.space, row)
             best = int(value(self.space.canonical(rows)).argmax())
             if best == 0:
                 genotype: Genotype = self.space.canonical(row[None])[0]
@@ -104,10 +94,21 @@ class Budget:
     def _reduce(self, row: Genotype, score: Values) -> Genotype:
         """Change decisions, always the one that saves most for the score that it costs, until the limit is kept."""
         while True:
-            rows = self._neighbours(row)
+            rows = neighbours(self.space, row)
             canonical = self.space.canonical(rows)
             costs, scores = self.predict(canonical), score(canonical)
             saved, lost = costs[0] - costs, np.maximum(scores[0] - scores, 1e-6)
             if costs[0] <= self.limit or saved.max() <= 0:
                 return row
             row = rows[int(np.where(saved > 0, saved / lost, 0).argmax())]
+
+
+def neighbours(space: SearchSpace, row: Genotype) -> Population:
+    """The (d,) row and all that differ from it in one decision, (1 + m, d), the row first."""
+    rows = [row]
+    for column, count in enumerate(space.cardinalities):
+        for option in range(count):
+            if option != row[column]:
+                rows.append(row.copy())
+                rows[-1][column] = option
+    return np.stack(rows)

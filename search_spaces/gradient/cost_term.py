@@ -27,6 +27,7 @@ class CostTerm:
 
     Attributes:
         multiplier: of a budget, 0 or more.
+        budget: what genotypes may cost, None where nothing is forbidden.
 
     Raises:
         ValueError: a budget that no genotype meets, with the least cost that was found.
@@ -35,10 +36,10 @@ class CostTerm:
     def __init__(self, space: SearchSpace, cost: Cost, settings: CostSettings) -> None:
         self.space, self.cost, self.settings = space, cost, settings
         self.multiplier = 0.0
-        self._budget = None
+        self.budget: Budget | None = None
         if settings.form == "budget":
             assert settings.target is not None
-            self._budget = Budget(space, cost.predict, settings.target)
+            self.budget = Budget(space, cost.predict, settings.target)
 
     def __call__(self, loss: Tensor, logits: Logits) -> Tensor:
         """What the logits minimise."""
@@ -80,22 +81,14 @@ class CostTerm:
             excess = float(self.cost.expected(logits.expected())) / self.settings.target - 1
             self.multiplier = max(0.0, self.multiplier + self.settings.multiplier_rate * excess)
 
-    def derive(self, logits: Logits) -> Genotype:
-        """The (d,) canonical genotype that the logits stand for; with a budget, the most probable one within it."""
-        if self._budget is None:
-            return logits.derive()
-        start = np.array(logits.best(), np.int16)
-        return self._budget.best(logits.log_probability, start)
-
     @torch.no_grad()
-    def metrics(self, logits: Logits) -> dict[str, float]:
-        """`cost_expected`, `cost_derived` and, of a budget, `cost_multiplier`."""
-        derived = self.derive(logits)
+    def metrics(self, logits: Logits, derived: Genotype) -> dict[str, float]:
+        """`cost_expected`, `cost_derived` of the (d,) derived genotype and, of a budget, `cost_multiplier`."""
         found = {
             "cost_expected": float(self.cost.expected(logits.expected())),
             "cost_derived": float(self.cost.predict(derived[None])[0]),
         }
-        return found if self._budget is None else {**found, "cost_multiplier": self.multiplier}
+        return found if self.budget is None else {**found, "cost_multiplier": self.multiplier}
 
     def notes(self) -> dict[str, Any]:
         """Settings, and what a few genotypes cost, so that a search goes on with the cost that it began with."""

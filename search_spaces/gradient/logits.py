@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from search_spaces.space import Genotype, Population, SearchSpace
 
-TINY = 1e-300  # the least chance that a logarithm is taken of
-
 
 class Logits:
     """One vector for each decision of a space, as long as it has options; the softmax of it is a distribution.
@@ -73,11 +71,16 @@ class Logits:
         }
 
     @torch.no_grad()
-    def log_probability(self, population: Population) -> NDArray[np.float64]:
-        """Of canonical genotypes (n, d) the summed log-probability of their active options, (n,)."""
-        logs = [torch.log(chances.double().clamp(min=TINY)).cpu().numpy() for chances in self.probabilities()]
-        picked = np.stack([log[population[:, column]] for column, log in enumerate(logs)], axis=1)
-        found: NDArray[np.float64] = (picked * self.space.active(population)).sum(axis=1)
+    def log_odds(self, population: Population) -> NDArray[np.float64]:
+        """Of canonical genotypes (n, d) how probable each is beside the most probable one, as a logarithm, (n,).
+
+        The sum over active decisions of the log-probability of the option less that of the decision's best, so that a
+        network is not preferred for having fewer decisions; 0 for what `derive` gives.
+        """
+        logs = [torch.log_softmax(value.double(), 0) for value in self.values]
+        odds = [(log - log.max()).cpu().numpy() for log in logs]
+        picked = np.stack([each[population[:, column]] for column, each in enumerate(odds)], axis=1)
+        found: NDArray[np.float64] = np.where(self.space.active(population), picked, 0.0).sum(axis=1)
         return found
 
     @torch.no_grad()

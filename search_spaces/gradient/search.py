@@ -17,11 +17,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from search_spaces.gradient.cost_term import CostTerm
+from search_spaces.gradient.derivation import Derivation
 from search_spaces.gradient.learned_state import LearnedState
 from search_spaces.gradient.masks import Masks
 from search_spaces.gradient.method import Bilevel, Method, Relaxation, frozen
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
 from search_spaces.gradient.search_settings import SearchSettings
+from search_spaces.gradient.selection import MOST_SAMPLES, select
 from search_spaces.gradient.stability import Stability, dominant_eigenvalue
 from search_spaces.gradient.structure import Structure
 from search_spaces.space import Genotype, SearchSpace
@@ -107,6 +109,7 @@ class GradientSearch:
             self.logits.values, settings.logits_rate(self.steps), method.betas, weight_decay=decay
         )
         self.stability = Stability(settings)
+        self.derivation = Derivation(space, None if term is None else term.budget)
         self._state = LearnedState(
             self.supernet,
             self.masks,
@@ -118,6 +121,7 @@ class GradientSearch:
         )
         self.rounds = 0
         self._baseline: float | None = None
+        self._selected: Genotype | None = None
 
     @property
     def finished(self) -> bool:
@@ -125,8 +129,15 @@ class GradientSearch:
         return self.stability.stopped or self.rounds >= self.settings.rounds
 
     def derive(self) -> Genotype:
-        """The (d,) genotype that the logits stand for now; with a budget, the most probable one within it."""
-        return self.logits.derive() if self.term is None else self.term.derive(self.logits)
+        """The (d,) most probable genotype now; of a finished search the best of `candidates` by the shared weights."""
+        if not self.finished:
+            return self.derivation(self.logits)
+        if self._selected is None:
+            candidates = self.derivation.likeliest(self.logits, self.settings.candidates)
+            images, labels = self.data.images, self.data.labels
+            seen, held = [torch.from_numpy(rows[:MOST_SAMPLES]).to(self.device) for rows in self._halves]
+            self._selected = select(self.supernet, candidates, images[seen], images[held], labels[held], self.masks)
+        return self._selected
 
     def round(self, on_step: OnStep | None = None) -> dict[str, float]:
         """Advance one round; one that meets a loss that is not finite is done once again with other draws.
@@ -160,19 +171,19 @@ class GradientSearch:
                     raise
         self.rounds += 1
         self._watch(metrics)
-        entropies = self.logits.entropies()
+        derived, entropies = self.derive(), self.logits.entropies()
         free = [
             entropies[decision.name] / math.log(len(decision.options))
             for decision in self.space.decisions
             if len(decision.options) > 1
         ]
         metrics |= {
-            "skip_share": self.structure.skip_share(self.derive()),
+            "skip_share": self.structure.skip_share(derived),
             "entropy": float(np.mean(free)) if free else 0.0,
             "seconds": time.perf_counter() - start,
         }
         if self.term is not None:
-            metrics |= self.term.metrics(self.logits)
+            metrics |= self.term.metrics(self.logits, derived)
         return metrics | {f"entropy/{name}": value for name, value in entropies.items()}
 
     def _watch(self, metrics: dict[str, float]) -> None:
@@ -182,7 +193,8 @@ class GradientSearch:
         eigenvalue = None
         if self.settings.eigenvalue_ratio is not None:
             eigenvalue = metrics["eigenvalue"] = self._eigenvalue()
-        back = self.stability.observe(self.logits.values, self.structure.skip_share(self.derive()), eigenvalue)
+        share = self.structure.skip_share(self.derivation(self.logits))
+        back = self.stability.observe(self.logits.values, share, eigenvalue)
         if back is not None:
             with torch.no_grad():
                 for value, earlier in zip(self.logits.values, back, strict=True):
@@ -230,6 +242,7 @@ class GradientSearch:
         if not isinstance(eigenvalues, list) or not all(type(each) is float for each in eigenvalues):
             raise CheckpointError(f"checkpoint {path} has the eigenvalues {eigenvalues!r}, which are no numbers")
         self._state.restore(load_checkpoint(path, *self._state.shapes()).tensors)
+        self._selected = None
         self.rounds, self._baseline, self._multiplier = rounds, baseline, float(multiplier)
         self.stability.eigenvalues, self.stability.stopped = eigenvalues, notes.get("stopped") is True
 

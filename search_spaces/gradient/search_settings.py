@@ -50,6 +50,13 @@ class SearchRecipe(BaseModel):
     augmentation: AugmentationSettings | None = Field(
         default=None, description="further random changes of training images, null for none"
     )
+    candidates: int = Field(
+        default=8,
+        ge=1,
+        le=1024,
+        description="of so many of the most probable networks, the last round derives the one with the lowest loss by "
+        "the shared weights; 1 for the most probable",
+    )
     skip_limit: float | None = Field(
         default=None,
         ge=0,

@@ -14,6 +14,7 @@ from search_spaces.gradient.budget import Budget
 from search_spaces.gradient.cost_settings import CostSettings
 from search_spaces.gradient.cost_term import CostTerm
 from search_spaces.gradient.decision_costs import DecisionCosts, EncodedCost
+from search_spaces.gradient.derivation import Derivation
 from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.registry import METHODS
 from search_spaces.gradient.search import GradientSearch
@@ -41,7 +42,7 @@ def test_a_table_recovers_a_sum_and_its_expectation(directions: SearchSpace, tab
     logits = Logits(directions, seed=0)
     for value in logits.values:
         value.data = torch.linspace(-1, 1, len(value))
-    mean = np.exp(logits.log_probability(population)) @ costs
+    mean = np.average(costs, weights=np.exp(logits.log_odds(population)))
     assert table.expected(logits.expected()).item() == pytest.approx(mean, abs=0.01)
 
 
@@ -55,7 +56,7 @@ def test_pairs_are_needed_where_decisions_switch_others_off(directions: SearchSp
     logits = Logits(directions, seed=0)
     for value in logits.values:
         value.data = torch.linspace(-1, 1, len(value))
-    mean = np.exp(logits.log_probability(population)) @ costs
+    mean = np.average(costs, weights=np.exp(logits.log_odds(population)))
     assert pairs.expected(logits.expected()).item() == pytest.approx(mean, abs=0.05)
 
 
@@ -150,10 +151,8 @@ def test_the_most_probable_network_within_a_budget_is_exact_in_small_spaces(dire
         value.data = torch.linspace(-1, 1, len(value))
     start = np.array([3, 3, 1], np.int16)
     for limit in (4.0, 9.0, 12.0, 21.0):
-        found = Budget(directions, lambda rows: directions.encode(rows) @ OPTIONS, limit).best(
-            logits.log_probability, start
-        )
-        scores = np.where(costs <= limit, logits.log_probability(population), -np.inf)
+        found = Budget(directions, lambda rows: directions.encode(rows) @ OPTIONS, limit).best(logits.log_odds, start)
+        scores = np.where(costs <= limit, logits.log_odds(population), -np.inf)
         assert found.tolist() == population[scores.argmax()].tolist()
 
 
@@ -176,13 +175,13 @@ def test_budgets_are_kept_in_large_spaces() -> None:
 
     free = float(predict(logits.derive()[None])[0])
     generous = Budget(space, predict, free + 1)
-    assert generous.best(logits.log_probability, start()).tolist() == logits.derive().tolist()
+    assert generous.best(logits.log_odds, start()).tolist() == logits.derive().tolist()
     least = float(predict(generous.cheapest[None])[0])
     limit = (free + least) / 2
-    found = Budget(space, predict, limit).best(logits.log_probability, start())
+    found = Budget(space, predict, limit).best(logits.log_odds, start())
     assert 0.9 * limit < predict(found[None])[0] <= limit
-    cheapest = logits.log_probability(generous.cheapest[None])[0]
-    assert cheapest < logits.log_probability(found[None])[0] < logits.log_probability(logits.derive()[None])[0]
+    cheapest = logits.log_odds(generous.cheapest[None])[0]
+    assert cheapest < logits.log_odds(found[None])[0] < logits.log_odds(logits.derive()[None])[0]
     with pytest.raises(ValueError, match="out of reach"):
         Budget(space, predict, least * 0.99)
 
@@ -233,7 +232,7 @@ def test_budgets_on_a_published_latency_table(shared_data: Path) -> None:
     for value in logits.values:
         value.data[3] += 2  # the slow convolution everywhere
     assert pairs.predict(logits.derive()[None])[0] > target
-    assert pairs.predict(term.derive(logits)[None])[0] <= target
+    assert pairs.predict(Derivation(space, term.budget)(logits)[None])[0] <= target
 
 
 @pytest.mark.parametrize(

@@ -123,4 +123,4 @@ def test_expected_encoding_is_the_mean_over_drawn_genotypes() -> None:
     ).astype(np.int16)
     mean = space.encode(space.canonical(population)).mean(axis=0)
     np.testing.assert_allclose(logits.expected().detach().numpy(), mean, atol=0.012)
-    assert logits.log_probability(logits.derive()[None])[0] >= logits.log_probability(space.canonical(population)).max()
+    assert logits.log_odds(logits.derive()[None])[0] >= logits.log_odds(space.canonical(population)).max()
