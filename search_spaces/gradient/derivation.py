@@ -11,6 +11,8 @@ from search_spaces.graph import Graph
 from search_spaces.space import Genotype, Population, SearchSpace
 
 LOOKED_AT = 2_000
+NEARLY = 0.1
+"""The least odds of a rival against the most probable network."""
 
 
 class Derivation:
@@ -35,6 +37,13 @@ class Derivation:
     def __call__(self, logits: Logits) -> Genotype:
         """The (d,) canonical genotype of the most probable network."""
         found: Genotype = self.likeliest(logits, 1)[0]
+        return found
+
+    def rivals(self, logits: Logits, n: int) -> Population:
+        """Of up to n of the most probable genotypes those that are nearly as probable as the first, (n, d)."""
+        rows = self.likeliest(logits, n)
+        odds = logits.log_odds(rows)
+        found: Population = rows[odds >= odds[0] + np.log(NEARLY)]
         return found
 
     def likeliest(self, logits: Logits, n: int) -> Population:

@@ -133,7 +133,7 @@ class GradientSearch:
         if not self.finished:
             return self.derivation(self.logits)
         if self._selected is None:
-            candidates = self.derivation.likeliest(self.logits, self.settings.candidates)
+            candidates = self.derivation.rivals(self.logits, self.settings.candidates)
             images, labels = self.data.images, self.data.labels
             seen, held = [torch.from_numpy(rows[:MOST_SAMPLES]).to(self.device) for rows in self._halves]
             self._selected = select(self.supernet, candidates, images[seen], images[held], labels[held], self.masks)

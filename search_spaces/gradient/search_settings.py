@@ -54,8 +54,8 @@ class SearchRecipe(BaseModel):
         default=8,
         ge=1,
         le=1024,
-        description="of so many of the most probable networks, the last round derives the one with the lowest loss by "
-        "the shared weights; 1 for the most probable",
+        description="of so many of the most probable networks, and no less than a tenth as probable as the first, the "
+        "last round derives the one with the lowest loss by the shared weights; 1 for the most probable",
     )
     skip_limit: float | None = Field(
         default=None,

@@ -39,6 +39,8 @@ def test_the_likeliest_are_those_of_the_whole_list(directions: SearchSpace, seed
     found = Derivation(directions).likeliest(logits, 12)
     np.testing.assert_array_equal(found, expected)
     assert len(Derivation(directions).likeliest(logits, 1000)) == len(population)
+    odds = np.sort(scores)[::-1] - scores.max()
+    assert len(Derivation(directions).rivals(logits, 1000)) == (odds >= np.log(0.1)).sum()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
