@@ -92,7 +92,7 @@ def test_spaces_without_sparse_operations_are_refused(data: tuple[np.ndarray, np
 def test_dass_finds_the_operators_that_fit(sparse_directions: SearchSpace, correlated: tuple[np.ndarray, ...]) -> None:
     """With three quarters of their weights at zero."""
     settings = SearchSettings(
-        rounds=16, batch_size=32, optimiser="adamw", learning_rate=0.02, logits_learning_rate=0.05, seed=1
+        rounds=16, batch_size=32, optimiser="adamw", learning_rate=0.02, logits_learning_rate=0.05, seed=1, candidates=1
     )
     search = GradientSearch(sparse_directions, METHODS["dass"](sparsity=0.75), settings, *correlated)
     metrics = [search.round() for _ in range(16)]

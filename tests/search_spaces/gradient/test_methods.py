@@ -29,7 +29,13 @@ def test_methods_find_the_operators_that_fit(
     """The row where rows tell the classes, the column where columns do, and the kernel that sees neighbours."""
     rounds = 18 if name in ("sharp_darts", "proxyless") else 8
     settings = SearchSettings(
-        rounds=rounds, batch_size=32, optimiser="adamw", learning_rate=0.02, logits_learning_rate=0.05, seed=1
+        rounds=rounds,
+        batch_size=32,
+        optimiser="adamw",
+        learning_rate=0.02,
+        logits_learning_rate=0.05,
+        seed=1,
+        candidates=1,
     )
     search = GradientSearch(directions, METHODS[name](**options), settings, *correlated)
     assert search.logits.derive().tolist() != [2, 3, 1]
