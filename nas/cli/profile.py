@@ -1,7 +1,6 @@
 """`nas profile`: measuring without a job."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +11,7 @@ import typer
 from nas.cli.failure import bad_input, stop
 from nas.cli.options import AsJson, open_store
 from nas.cli.output import messages, print_json, print_table
-from nas.jobspec.document import read_document
-from nas.jobspec.load import located_device
+from nas.jobspec.device_file import read_device
 from profilers.device import Device
 from profilers.errors import DeviceLost, ModelRefused
 from profilers.host import HostDevice
@@ -34,7 +32,8 @@ LAYER_RUNS = 50
 def profile(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file; it need not be trusted.")],
     device: Annotated[
-        str | None, typer.Option(metavar="FILE:NAME", help="A device of a job file, in place of this machine's CPU.")
+        str | None,
+        typer.Option(metavar="FILE:NAME", help="A device of devices.yaml or of a job file, in place of this CPU."),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.")] = 1,
     optimisation: Annotated[str, typer.Option(help="Graph optimisation: disable, basic, extended or all.")] = "all",
@@ -140,12 +139,7 @@ def device_section(place: str) -> dict[str, Any]:
     file, _, name = place.rpartition(":")
     if not file:
         raise ValueError(f"--device must be FILE:NAME, such as job.yaml:pi5 (got {place!r})")
-    job = read_document(Path(file))
-    found = job.get("devices") if isinstance(job, Mapping) else None
-    known = found if isinstance(found, Mapping) else {}
-    if not isinstance(known.get(name), Mapping):
-        raise ValueError(f"{file} has no device {name!r}; known: {', '.join(known) or 'none'}")
-    return {**located_device(known[name], Path(file).parent), "name": name}
+    return {**read_device(Path(file), name), "name": name}
 
 
 def register(app: typer.Typer) -> None:

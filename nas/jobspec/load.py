@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nas.jobspec.consistency import inconsistencies
+from nas.jobspec.device_file import with_files
 from nas.jobspec.document import read_document
 from nas.jobspec.errors import JobSpecError, Problem
 from nas.jobspec.owners import owner_problems
@@ -17,7 +18,6 @@ from nas.jobspec.places import outside
 from nas.jobspec.spec import JobSpec, with_defaults
 from nas.jobspec.structure import ordered, structure_problems
 from nas.jobspec.wording import shown
-from profilers.registry import DEVICES
 from search_spaces.space_file import SpaceFileError, code_hash, read_code
 
 
@@ -68,6 +68,8 @@ def parse_job(
     if allowed_folders is not None and (problems := outside(job, folder, allowed_folders)):
         raise JobSpecError(source, ordered(problems, job))
     located, problems = _located(job, folder)
+    if allowed_folders is not None and (hidden := outside(located, folder, allowed_folders)):  # files name files, too
+        raise JobSpecError(source, ordered(hidden, job))
     spec = None
     try:
         spec = JobSpec.model_validate(located)
@@ -107,8 +109,9 @@ def _located(job: Mapping[str, Any], folder: Path | None) -> tuple[dict[str, Any
             problems.append(Problem((section, "path"), f"{str(place)!r} cannot be read: {reason}"))
     if isinstance(strategy := located.get("strategy"), Mapping):
         located["strategy"] = _located_strategy(strategy, folder)
-    if isinstance(devices := located.get("devices"), Mapping):
-        located["devices"] = {name: located_device(section, folder) for name, section in devices.items()}
+    if located.get("devices") is not None:
+        located["devices"], unread = with_files(located["devices"], folder)
+        problems += unread
     return located, problems
 
 
@@ -120,13 +123,3 @@ def _located_strategy(section: Mapping[str, Any], folder: Path | None) -> dict[s
     base = (folder or Path()).absolute()
     files = {key: cost[key] for key in ("table", "predictor") if isinstance(cost.get(key), str) and cost[key]}
     return {**section, "cost": {**cost, **{key: os.path.normpath(base / file) for key, file in files.items()}}}
-
-
-def located_device(section: Any, folder: Path | None) -> Any:
-    """The section of a device with absolute paths where its kind has files; anything else as it was."""
-    kind = DEVICES.get(str(section.get("kind"))) if isinstance(section, Mapping) else None
-    if kind is None:
-        return section
-    base = (folder or Path()).absolute()
-    files = {key: section[key] for key in kind.paths if isinstance(section.get(key), str) and section[key]}
-    return {**section, **{key: os.path.normpath(base / file) for key, file in files.items()}}

@@ -33,9 +33,13 @@ def named(job: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         yield from _files((section,), job.get(section), ["path"])
     strategy = job.get("strategy")
     if isinstance(strategy, Mapping):
-        yield from _files(("strategy", "cost"), strategy.get("cost"), ["table"])
+        yield from _files(("strategy", "cost"), strategy.get("cost"), ["table", "predictor"])
     devices = job.get("devices")
+    if isinstance(devices, str):
+        yield ("devices",), devices
     for name, device in devices.items() if isinstance(devices, Mapping) else ():
+        if isinstance(device, str):
+            yield ("devices", str(name)), device
         kind = DEVICES.get(str(device.get("kind"))) if isinstance(device, Mapping) else None
         yield from _files(("devices", str(name)), device, kind.paths if kind else ())
 

@@ -117,4 +117,6 @@ def test_bad_settings_are_told_with_their_place(model: Path, tmp_path: Path) -> 
     said = refused([model, "--device", f"{path}:npu"])
     assert "devices.yaml:npu: peak_macs_per_s must be a number above 0" in said
     path.write_text("devices: [npu]")
-    assert "has no device 'npu'; known: none" in refused([model, "--device", f"{path}:npu"])
+    assert "devices must be a mapping from names to devices (got ['npu'])" in refused(
+        [model, "--device", f"{path}:npu"]
+    )
