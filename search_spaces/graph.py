@@ -140,13 +140,13 @@ class Graph:
         Raises:
             GraphError: an operator outside the vocabulary, or inputs it cannot take.
         """
-        return self._append(op, inputs, name, (name,), attributes)[0]
+        return self.append(op, inputs, name, (name,), attributes)[0]
 
     def add_split(
         self, op: str, *inputs: Value | None, name: str, names: Sequence[str], **attributes: Any
     ) -> list[Value]:
         """Append a node with several outputs called `names`; otherwise as `add`."""
-        return self._append(op, inputs, name, tuple(names), attributes)
+        return self.append(op, inputs, name, tuple(names), attributes)
 
     def add_foreign(
         self,
@@ -178,9 +178,10 @@ class Graph:
                 found.setdefault(node.op, []).append(node.name)
         return found
 
-    def _append(
+    def append(
         self, op: str, inputs: Sequence[Value | None], name: str, names: tuple[str, ...], attributes: Attributes
     ) -> list[Value]:
+        """Append a node; as `add_split`, with the attributes as they are kept."""
         operator = OPERATORS.get(op)
         if operator is None:
             raise GraphError(f"node {name!r}: operator {op!r} is not in the vocabulary; known: {', '.join(OPERATORS)}")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.costs.static import METRICS, node_costs
+from search_spaces.costs.static import work
 from search_spaces.folding import fold
 from search_spaces.graph import Graph, Node, Shape
 
@@ -29,7 +29,6 @@ COLUMNS = (
 """Area of the kernel, stride of one axis, groups, channels, output values of one channel, values that are read, that
 are written, and that are parameters or constants, MACs, bytes moved, the place in the order from 0 to 1, and whether a
 runtime may run the node with the one before: it works value by value and alone reads what a product makes."""
-_MACS, _MOVED = METRICS.index("macs"), METRICS.index("bytes_moved")
 PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
 VALUE_BY_VALUE = frozenset(
     {"Add", "BatchNormalization", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu"}
@@ -52,20 +51,25 @@ class NodeTable(NamedTuple):
 def node_table(graph: Graph) -> NodeTable:
     """The table of a graph as it is deployed: without dead nodes and identities, batch norm folded."""
     steps = fold(graph)
-    _, costs = node_costs(graph)
-    values = graph.values
+    shapes = {name: value.shape for name, value in graph.values.items()}
+    counts = {name: math.prod(shape) for name, shape in shapes.items()}
     stored = graph.parameters.keys() | graph.constants.keys()
     readers = Counter(name for node, _ in steps for name in node.inputs)
     readers.update(value.name for value in graph.outputs)
     products: set[str] = set()
     rows = []
     last = max(len(steps) - 1, 1)
-    for place, (step, cost) in enumerate(zip(steps, costs.tolist(), strict=True)):
+    for place, (step, (macs, moved)) in enumerate(zip(steps, work(graph, steps), strict=True)):
         node = step.node
-        computed = [name for name in node.inputs if name and name not in stored]
+        computed, kept = [], 0
+        for name in node.inputs:
+            if name in stored:
+                kept += counts[name]
+            elif name:
+                computed.append(name)
         outputs = step.outputs
-        made = values[outputs[0]].shape
-        read = values[computed[0]].shape if computed else (1,)
+        made = shapes[outputs[0]]
+        read = shapes[computed[0]] if computed else (1,)
         fusable = node.op in VALUE_BY_VALUE and any(name in products and readers[name] == 1 for name in computed)
         if node.op in PRODUCTS or fusable:
             products.update(outputs)
@@ -78,12 +82,12 @@ def node_table(graph: Graph) -> NodeTable:
                 node.attributes.get("group", 1) if node.op == "Conv" else 1,
                 _channels(read),
                 channels,
-                math.prod(made) / max(channels, 1),
-                sum(math.prod(values[name].shape) for name in computed),
-                sum(math.prod(values[name].shape) for name in outputs),
-                sum(math.prod(values[name].shape) for name in node.inputs if name in stored),
-                cost[_MACS],
-                cost[_MOVED],
+                counts[outputs[0]] / max(channels, 1),
+                sum([counts[name] for name in computed]),
+                sum([counts[name] for name in outputs]),
+                kept,
+                macs,
+                moved,
                 place / last,
                 fusable,
             )

@@ -12,6 +12,7 @@ into the operator before it where that is possible, and what no output depends o
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,25 +58,46 @@ def node_costs(graph: Graph, *, dead: bool = False) -> tuple[list[str], NDArray[
     """
     steps = fold(graph, dead=dead)
     sizes = _Bytes(graph)
-    parameters, values = graph.parameters, graph.values
+    columns = zip(work(graph, steps, sizes), _params(graph, steps, sizes), _alive(graph, steps, sizes), strict=True)
+    rows = [(macs, params, alive, moved) for (macs, moved), params, alive in columns]
+    return [step.node.name for step in steps], np.array(rows, np.int64).reshape(-1, len(METRICS))
+
+
+def work(graph: Graph, steps: Sequence[Step], sizes: Mapping[str, int] | None = None) -> list[tuple[int, int]]:
+    """MACs and bytes moved of each step of a deployed network.
+
+    Args:
+        graph: the network.
+        steps: what `fold` makes of it.
+        sizes: bytes of its values, where they are known.
+    """
+    sizes = _Bytes(graph) if sizes is None else sizes
+    values = graph.values
+    found = []
+    for node, norms in steps:
+        operator = OPERATORS.get(node.op)
+        macs = 0
+        if operator is not None and operator.has_macs:
+            shapes = [values[name].shape if name else None for name in node.inputs]
+            macs = operator.macs(node.attributes, shapes, [values[name].shape for name in node.outputs])
+        found.append((macs, 0 if node.op in _VIEWS else _moved(node, norms, sizes)))
+    return found
+
+
+def _params(graph: Graph, steps: Sequence[Step], sizes: Mapping[str, int]) -> list[int]:
+    """Trainable numbers that each step is the first to read."""
+    parameters = graph.parameters
     seen: set[str] = set()
-    rows = []
-    for (node, norms), alive in zip(steps, _alive(graph, steps, sizes), strict=True):
-        reads = node.inputs
-        names = (*reads, *[name for norm in norms for name in norm.inputs]) if norms else reads
+    found = []
+    for node, norms in steps:
         params = 0
-        for name in names:
+        for name in (*node.inputs, *[name for norm in norms for name in norm.inputs]) if norms else node.inputs:
             if name in parameters and name not in seen:
                 seen.add(name)
                 if parameters[name].trainable:
                     params += sizes[name] // 4
-        operator = OPERATORS.get(node.op)
-        macs = 0
-        if operator is not None and operator.has_macs:
-            shapes = [values[name].shape if name else None for name in reads]
-            macs = operator.macs(node.attributes, shapes, [values[name].shape for name in node.outputs])
-        rows.append((macs, params, alive, 0 if node.op in _VIEWS else _moved(node, norms, sizes)))
-    return [step.node.name for step in steps], np.array(rows, np.int64).reshape(-1, len(METRICS))
+        found.append(params)
+    return found
 
 
 class _Bytes(dict[str, int]):
@@ -92,7 +114,7 @@ class _Bytes(dict[str, int]):
         return size
 
 
-def _moved(node: Node, norms: tuple[Node, ...], sizes: _Bytes) -> int:
+def _moved(node: Node, norms: tuple[Node, ...], sizes: Mapping[str, int]) -> int:
     """What a node that is no view reads and writes."""
     total = 0
     for name in norms[-1].outputs if norms else node.outputs:
@@ -107,7 +129,7 @@ def _moved(node: Node, norms: tuple[Node, ...], sizes: _Bytes) -> int:
     return total
 
 
-def _alive(graph: Graph, steps: list[Step], sizes: _Bytes) -> list[int]:
+def _alive(graph: Graph, steps: Sequence[Step], sizes: Mapping[str, int]) -> list[int]:
     """Bytes of activations alive while each step runs."""
     owner: dict[str, str] = {}  # of a view, the value whose memory it is
     last: dict[str, int] = {}
