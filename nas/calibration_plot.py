@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from predictors.predictor import Predictor, without_own
+from predictors.predictor import Predictor
 
 Array = NDArray[np.float64]
 
@@ -30,14 +30,14 @@ def calibration_png(title: str, metric: str, predictor: Predictor, measured: Arr
     figure = Figure(figsize=(9.6, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    reach = predictor.calibration.factor(0.9) * std
+    reach = predictor.calibration.reach(std, 0.9)
     left.errorbar(measured, held, yerr=reach, fmt="o", markersize=4, color=_BLUE, ecolor=_GREY, elinewidth=1)
     ends = [float(min(measured.min(), held.min())), float(max(measured.max(), held.max()))]
     left.plot(ends, ends, color=_GREY, linewidth=1)
     left.set_xlabel(f"{metric}, measured")
     left.set_ylabel("predicted without it, with its 90 % interval")
-    residuals = np.abs(measured - held) / std
-    held_shares = [float((residuals <= without_own(residuals, float(level))).mean()) for level in LEVELS]
+    errors = np.abs(measured - held)
+    held_shares = [float((errors <= predictor.calibration.left_out(float(level))).mean()) for level in LEVELS]
     right.plot([0, 1], [0, 1], color=_GREY, linewidth=1)
     right.plot(LEVELS, held_shares, "o-", markersize=4, color=_BLUE)
     right.set_xlabel("level of the interval")

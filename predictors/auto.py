@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from predictors.averaged_process import Guess
 from predictors.boosting import Boosting
+from predictors.calibration import SAMPLES_PER_FREEDOM
 from predictors.counts import Counts
 from predictors.gaussian_process import GaussianProcess
 from predictors.mlp import Mlp
@@ -18,12 +19,14 @@ from predictors.transfer import Transfer
 Array = NDArray[np.float64]
 
 MEMBERS: dict[str, type[Predictor]] = {kind.name: kind for kind in (Counts, GaussianProcess, Boosting, Mlp, Transfer)}
-TRUST = {"counts": 0.5, "gaussian_process": 1.0, "boosting": 0.25, "mlp": 0.25, "transfer": 1.0}
+TRUST = {"counts": 0.25, "gaussian_process": 1.0, "boosting": 0.25, "mlp": 0.25, "transfer": 1.0}
 """Prior weights: how much each is believed before there is any evidence."""
 JOINS = {"boosting": 40, "mlp": 40}
 """Samples from which a kind takes part; with fewer, these two cost the most time and are never near the best."""
 SMALLEST = 1e-12
 RESAMPLINGS = 200
+NORMAL_1 = 0.6827
+"""The level of an interval of one deviation to each side."""
 LEAST_SHARE = 0.02
 """Members below are let go."""
 
@@ -34,11 +37,13 @@ class Auto(Predictor):
     The weight of each is its prior weight times the likelihood of its held-out errors, taken as normal with unknown
     variance and averaged over resamplings of the samples: where few of them decide, members share; with many the best
     one leads (pseudo-Bayesian model averaging with the Bayesian bootstrap; Y. Yao et al., "Using stacking to average
-    Bayesian predictive distributions", Bayesian Analysis 13(3), 2018).
+    Bayesian predictive distributions", Bayesian Analysis 13(3), 2018). Held-out errors of predictors that share all
+    samples but one are alike, so that several of them count as one.
     """
 
     name = "auto"
     least_samples = Counts.least_samples
+    belief = 1.0  # the deviations of the members are calibrated already
 
     def choose(
         self, pool: Array, n: int, *, sources: Sequence[Source] = (), known: Array | None = None
@@ -79,8 +84,8 @@ class Auto(Predictor):
         mean = sum((self.weights[n] * g.mean for n, g in guesses.items()), np.zeros(1))
         variance = np.zeros_like(mean)
         for name, guess in guesses.items():
-            size = self.members[name]._calibrated.factor(0.6827)
-            variance = variance + self.weights[name] * ((size * guess.std) ** 2 + (guess.mean - mean) ** 2)
+            std = self.members[name]._calibrated.reach(guess.std, NORMAL_1)
+            variance = variance + self.weights[name] * (std**2 + (guess.mean - mean) ** 2)
         return Guess(mean, np.sqrt(variance))
 
     def _state(self) -> State:
@@ -107,7 +112,7 @@ def _shares(errors: Mapping[str, Array], seed: int) -> dict[str, float]:
     squares = np.stack([each**2 for each in errors.values()], axis=1)
     n = len(squares)
     samples = np.random.default_rng([seed, 12]).dirichlet(np.ones(n), RESAMPLINGS)
-    logs = -0.5 * n * np.log(samples @ squares + SMALLEST * squares.mean() + 1e-300)
+    logs = -0.5 * n / SAMPLES_PER_FREEDOM * np.log(samples @ squares + SMALLEST * squares.mean() + 1e-300)
     logs += np.log([TRUST[name] for name in errors])
     chances = np.exp(logs - logs.max(axis=1, keepdims=True))
     chances /= chances.sum(axis=1, keepdims=True)

@@ -27,7 +27,9 @@ MOST = 500
 CHUNK = 4096
 DEVIATION = 1.5
 """Of the logarithms of amplitudes in the prior."""
-NOISE = (-4.5, 1.5)
+ABSENT = 0.5
+"""How likely it is that a part explains nothing linearly, and that it explains nothing else."""
+NOISE = (-4.0, 2.0)
 """Mean and deviation of the logarithm of the noise's variance, the values' own being 1."""
 FREEDOM = 4.0
 """Degrees of freedom of the prior of the overall variance, which is 1."""
@@ -170,10 +172,11 @@ class AveragedProcess:
         everyone = np.arange(self._draws)
         for place, part in enumerate(self.parts):
             own = np.array([i for i, term in enumerate(self.terms) if term.part == place])
-            amplitudes[:, own[0]] = np.exp(rng.normal(part.slope, DEVIATION, self._draws))
+            present = rng.random((2, self._draws)) >= ABSENT
+            amplitudes[:, own[0]] = np.exp(rng.normal(part.slope, DEVIATION, self._draws)) * present[0]
             if part.bend is not None:
                 chosen = own[1:][rng.integers(len(part.lengths), size=self._draws)]
-                amplitudes[everyone, chosen] = np.exp(rng.normal(part.bend, DEVIATION, self._draws))
+                amplitudes[everyone, chosen] = np.exp(rng.normal(part.bend, DEVIATION, self._draws)) * present[1]
         return amplitudes, np.exp(rng.normal(*NOISE, self._draws))
 
     def _evidence(self, x: Array, y: Array, amplitudes: Array, noises: Array, scales: list[bool]) -> Array:

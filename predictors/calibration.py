@@ -2,8 +2,9 @@
 
 V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", 2005; with few samples the residuals come
 from leaving each out (R. F. Barber et al., "Predictive inference with the jackknife+", Annals of Statistics 49(1),
-2021), and each is divided by the deviation that was predicted for it, so that intervals are wide where the predictor is
-unsure.
+2021), and each is divided by a scale that grows with the deviation that was predicted for it, so that intervals are
+wide where the predictor is unsure (H. Papadopoulos et al., "Normalized nonconformity measures for regression conformal
+prediction", 2008).
 """
 
 import math
@@ -20,6 +21,13 @@ PRIOR_SAMPLES = 10.0
 """The weight, in samples, of what Student's t says about the quantiles of residuals."""
 SAMPLES_PER_FREEDOM = 4.0
 """Samples for each degree of freedom that is left when a model was chosen on the same samples."""
+BELIEF = 0.5
+"""The power of the predicted deviation that intervals follow: 0 is one width for all, 1 is what the predictor says.
+
+Deviations are estimates too, and the samples to learn from are no random ones: they were chosen where most is unknown,
+so each is predicted with a large deviation when it is left out, and what is asked later with a small one."""
+FEW = 200
+"""Residuals up to which each is judged by the others alone."""
 
 
 class Calibration:
@@ -30,28 +38,55 @@ class Calibration:
     what residuals of that size under Student's t would have, which counts as `PRIOR_SAMPLES` samples.
 
     Args:
-        residuals: (n,) absolute held-out errors divided by the deviations that were predicted.
+        errors: (n,) held-out errors.
+        deviations: (n,) deviations that were predicted for them.
+        belief: the power of deviations that intervals follow.
 
     Raises:
-        PredictorError: no residual, or one that is not a finite number.
+        PredictorError: no error, one that is not a finite number, or a deviation that is not above 0.
     """
 
-    def __init__(self, residuals: Array) -> None:
-        if not len(residuals) or not np.isfinite(residuals).all():
-            raise PredictorError("a calibration needs finite held-out residuals")
-        self.residuals = np.sort(np.abs(residuals))
+    def __init__(self, errors: Array, deviations: Array, belief: float = BELIEF) -> None:
+        if not len(errors) or not np.isfinite([errors, deviations]).all() or not (deviations > 0).all():
+            raise PredictorError("a calibration needs finite held-out errors and deviations above 0")
+        self.errors, self.deviations, self.belief = np.abs(errors), deviations, belief
+        self._usual = math.exp(float(np.log(deviations).mean()))
+        self._residuals = np.sort(self.errors / self._scale(deviations))
 
-    def factor(self, level: float) -> float:
-        """How many predicted deviations an interval of a level reaches to each side.
+    def reach(self, deviations: Array, level: float) -> Array:
+        """Return how far intervals of a level reach to each side of predictions with (n,) deviations.
 
         Raises:
             PredictorError: a level that is not inside (0, 1).
         """
+        return self._factor(level) * self._scale(deviations)
+
+    def left_out(self, level: float) -> Array:
+        """Return how far each of the (n,) intervals reaches that the others give; where there are many, that all give.
+
+        Raises:
+            PredictorError: a level that is not inside (0, 1).
+        """
+        n = len(self.errors)
+        if not 1 < n <= FEW:
+            return self.reach(self.deviations, level)
+        found = np.empty(n)
+        for place in range(n):
+            errors, deviations = (np.delete(each, place) for each in (self.errors, self.deviations))
+            others = Calibration(errors, deviations, self.belief)
+            found[place] = others.reach(self.deviations[place : place + 1], level)[0]
+        return found
+
+    def _scale(self, deviations: Array) -> Array:
+        scale: Array = self._usual * (deviations / self._usual) ** self.belief
+        return scale
+
+    def _factor(self, level: float) -> float:
         if not 0 < level < 1:
             raise PredictorError(f"the level of an interval must be in (0, 1) (got {level})")
-        n = len(self.residuals)
+        n = len(self._residuals)
         rank = min(level * (n + 1) / n, 1.0)
-        empirical = max(float(np.quantile(self.residuals, rank)), 1e-12)
+        empirical = max(float(np.quantile(self._residuals, rank)), 1e-12)
         expected = float(stats.t.ppf(0.5 + level / 2, max(n / SAMPLES_PER_FREEDOM, 2.0))) * self._size
         trust = n / (n + PRIOR_SAMPLES)
         return math.exp(trust * math.log(empirical) + (1 - trust) * math.log(expected))
@@ -59,7 +94,7 @@ class Calibration:
     @property
     def _size(self) -> float:
         """The deviation of residuals that are normal but for outliers, shrunk to 1 where they are few."""
-        n = len(self.residuals)
-        root = math.sqrt(float(np.mean(np.minimum(self.residuals, 3.0) ** 2)))
+        n = len(self._residuals)
+        root = math.sqrt(float(np.mean(np.minimum(self._residuals, 3.0) ** 2)))
         trust = n / (n + PRIOR_SAMPLES)
         return math.exp(trust * math.log(max(root, 1e-6)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.averaged_process import Guess
-from predictors.calibration import Calibration
+from predictors.calibration import BELIEF, Calibration
 from predictors.choosing import choose
 from predictors.errors import NotFitted, PredictorError, TooFewSamples
 from predictors.feature_parts import parts_of
@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 
 LEVEL = 0.9
 FOLDS = 5
-FEW_RESIDUALS = 200
+NORMAL = 1.6448536269514722
+"""Deviations to each end of an interval of that level."""
 MOST_SAMPLES = 1_000_000
 
 
@@ -58,6 +59,7 @@ class Predictor(ABC):
     Attributes:
         name: of the kind, in the registry and in files.
         least_samples: measurements that it needs.
+        belief: the power of the deviations it predicts that its intervals follow.
         scores: of held-out predictions on the training samples; their intervals are those of the other samples.
         samples: how many measurements it has seen.
         training: SHA-256 of the measurements and their features, 64 hex digits.
@@ -66,6 +68,7 @@ class Predictor(ABC):
 
     name: ClassVar[str]
     least_samples: ClassVar[int] = 5
+    belief: ClassVar[float] = BELIEF
 
     def __init__(self, features: FeatureSet, *, seed: int = 0) -> None:
         self.features = features
@@ -108,7 +111,7 @@ class Predictor(ABC):
             NotFitted: nothing was learned yet.
         """
         guess = self._guess(self._ready(features))
-        return Guess(guess.mean, guess.std * (self._calibrated.factor(LEVEL) / 1.6448536269514722))
+        return Guess(guess.mean, self._calibrated.reach(guess.std, LEVEL) / NORMAL)
 
     def interval(self, features: Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Return the (n,) lower and upper ends of intervals that hold with probability `level`.
@@ -118,9 +121,10 @@ class Predictor(ABC):
             NotFitted: nothing was learned yet.
             PredictorError: a level outside (0, 1).
         """
-        factor = self._calibrated.factor(level)
+        self._calibrated.reach(np.ones(0), level)  # a level that cannot be is refused before there is any work
         guess = self._guess(self._ready(features))
-        return guess.mean - factor * guess.std, guess.mean + factor * guess.std
+        reach = self._calibrated.reach(guess.std, level)
+        return guess.mean - reach, guess.mean + reach
 
     def choose(
         self, pool: Array, n: int, *, sources: Sequence[Source] = (), known: Array | None = None
@@ -152,8 +156,8 @@ class Predictor(ABC):
             "sources": list(self.sources),
             "scores": None if self.scores is None else list(self.scores),
         }
-        residuals = {"calibration": calibration.residuals}
-        return State(residuals | {f"own.{key}": value for key, value in arrays.items()}, common | {"own": settings})
+        held = {"calibration": np.stack([calibration.errors, calibration.deviations])}
+        return State(held | {f"own.{key}": value for key, value in arrays.items()}, common | {"own": settings})
 
     @classmethod
     def restored(cls, features: FeatureSet, state: State) -> Self:
@@ -164,7 +168,8 @@ class Predictor(ABC):
         found.sources = tuple(str(name) for name in state.settings["sources"])
         scores = state.settings["scores"]
         found.scores = None if scores is None else Scores(*(np.nan if s is None else float(s) for s in scores))
-        found.calibration = Calibration(np.asarray(state.arrays["calibration"], np.float64))
+        errors, deviations = np.asarray(state.arrays["calibration"], np.float64)
+        found.calibration = Calibration(errors, deviations, cls.belief)
         own = {key.removeprefix("own."): value for key, value in state.arrays.items() if key.startswith("own.")}
         found._restore(own, state.settings["own"])
         return found
@@ -191,18 +196,22 @@ class Predictor(ABC):
         mean, std = np.empty(len(y)), np.empty(len(y))
         for fold in range(int(folds.max()) + 1):
             out = folds == fold
-            other = type(self)(self.features, seed=self.seed)
+            other = self._beginner()
             other._fit(x[~out], y[~out], sources)
             mean[out], std[out] = other._guess(x[out])
         return Guess(mean, std)
+
+    def _beginner(self) -> Self:
+        """One that knows nothing of the samples yet."""
+        return type(self)(self.features, seed=self.seed)
 
     def _needed(self) -> int:
         return self.least_samples
 
     def _calibrate(self, y: Array, held: Guess) -> None:
-        residuals = np.abs(y - held.mean) / np.maximum(held.std, 1e-12 * np.abs(y).max())
-        self.calibration = Calibration(residuals)
-        reach = without_own(residuals, LEVEL) * held.std
+        deviations = np.maximum(held.std, 1e-12 * np.abs(y).max())
+        self.calibration = Calibration(y - held.mean, deviations, self.belief)
+        reach = self.calibration.left_out(LEVEL)
         self.scores = Scores.of(y, held.mean, held.mean - reach, held.mean + reach)
 
     @property
@@ -220,14 +229,6 @@ class Predictor(ABC):
         x = self.features.check(source.features)
         y = checked_values(source.values, len(x), 2, f"source {source.name!r}")
         return Source(source.name, x, y)
-
-
-def without_own(residuals: Array, level: float) -> Array:
-    """For each of (n,) residuals the factor that a calibration on the others gives; where there are many, on all."""
-    factors = np.full(len(residuals), Calibration(residuals).factor(level))
-    if 1 < len(residuals) <= FEW_RESIDUALS:
-        factors[:] = [Calibration(np.delete(residuals, place)).factor(level) for place in range(len(residuals))]
-    return factors
 
 
 def checked_values(values: object, rows: int, least: int, what: str) -> Array:

@@ -7,7 +7,7 @@ along the principal components of the sources, and everything about it is integr
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,12 @@ class Transfer(Predictor):
     def _held_out(self, x: Array, y: Array, sources: Sequence[Source]) -> Guess:
         held = self._process.held_out()
         return held if len(held.mean) == len(y) else super()._held_out(x, y, sources)
+
+    def _beginner(self) -> Self:
+        other = super()._beginner()
+        for name in ("_models", "_centre", "_spread", "_axes", "_learned"):  # the sources stay what they are
+            setattr(other, name, getattr(self, name))
+        return other
 
     def _state(self) -> State:
         arrays = {f"models.{key}": value for key, value in self._models.state().items()}

@@ -68,11 +68,13 @@ def test_calibration_of_exchangeable_residuals(n: int) -> None:
     rng = np.random.default_rng(n)
     shares = []
     for _ in range(200):
-        residuals, new = 3.0 * rng.normal(size=n), 3.0 * rng.normal(size=500)
-        shares.append((np.abs(new) <= Calibration(residuals).factor(0.9)).mean())
+        errors, new = 3.0 * rng.normal(size=n), 3.0 * rng.normal(size=500)
+        shares.append((np.abs(new) <= Calibration(errors, np.ones(n)).reach(np.ones(500), 0.9)).mean())
     assert 0.85 <= np.mean(shares) <= 0.96
     with pytest.raises(PredictorError, match="finite"):
-        Calibration(np.array([np.nan]))
+        Calibration(np.array([np.nan]), np.ones(1))
+    with pytest.raises(PredictorError, match="above 0"):
+        Calibration(np.ones(2), np.array([1.0, 0.0]))
 
 
 def test_chosen_networks_tell_more_than_random_ones() -> None:
