@@ -3,7 +3,8 @@
     python benchmarks/latency_transfer.py --table nb201.npz --samples 20 --seeds 5 --source-samples 16 \
         --sources latency_ms@pixel3 latency_ms@eyeriss --targets latency_ms@1080ti_1 latency_ms@raspi4 --json out.json
 
-Works on any table of the schema in `nas/table.py`, and for any metric. Each predictor chooses the networks that are
+Works on any table of the schema in `nas/table.py`, and for any metric. `ridge` and `xgboost` are plain regressions of
+scikit-learn and xgboost on random networks, for comparison. Each other predictor chooses the networks that are
 measured on the target itself, from all that the table has (`--choose random` takes random ones). Scores are over all
 rows of the target, those that were measured included, as NASFLAT has it (Y. Akhauri and M. Abdelfattah, MLSys 2024).
 `--protocol help` is that of HELP (H. Lee et al., NeurIPS 2021): samples from the first rows and tests on the next ones,
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from plain_regression import PLAIN, PlainRegression
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Shown
@@ -33,7 +35,7 @@ from nas.predictor_features import SpaceFeatures
 from nas.table import Table, TableError
 from predictors.errors import PredictorError
 from predictors.feature_set import FeatureSet
-from predictors.predictor import Source
+from predictors.predictor import Predictor, Source
 from predictors.registry import predictor_kind
 from predictors.scores import Scores
 
@@ -174,6 +176,15 @@ def _middle(y: Array, rows: Rows) -> Rows:
     return rows[(y[rows] >= low) & (y[rows] <= high)]
 
 
+def made(kind: str) -> type[Predictor] | type[PlainRegression]:
+    """A kind of predictor, or of regression that it is compared with.
+
+    Raises:
+        PredictorError: there is none; the message lists those that there are.
+    """
+    return PLAIN[kind] if kind in PLAIN else predictor_kind(kind)
+
+
 def run(
     data: Data, sources: Sequence[str], targets: Sequence[str], kinds: Sequence[str], protocol: Protocol, seeds: int
 ) -> Iterator[Record]:
@@ -188,9 +199,9 @@ def run(
                 others = [source for source in told if source.name != target]
                 if kind in NEEDS_SOURCES and not others:
                     continue
-                predictor = predictor_kind(kind)(data.features, seed=seed)
+                predictor = made(kind)(data.features, seed=seed)
                 chosen = chance
-                if protocol.choose == "predictor":
+                if protocol.choose == "predictor" and isinstance(predictor, Predictor):
                     known = data.x[fixed] if len(fixed) else None
                     chosen = pool[predictor.choose(data.x[pool], protocol.samples, sources=others, known=known)]
                 rows = np.unique(np.concatenate([chosen, fixed]))
@@ -199,6 +210,8 @@ def run(
                 seconds = time.perf_counter() - started
                 mean, std = predictor.predict(data.x[test])
                 scores = Scores.of(y[test], mean, mean - NORMAL_90 * std, mean + NORMAL_90 * std)
+                if np.isnan(std).all():
+                    scores = scores._replace(coverage_90=float("nan"))  # it tells no intervals
                 yield Record(kind, target, protocol.samples, seed, *scores, seconds)
 
 
@@ -235,7 +248,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, required=True, help="networks that are measured on the target")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--source-samples", type=int, help="networks measured on each source; all by default")
-    parser.add_argument("--predictors", nargs="+", default=list(PREDICTORS), help=f"of {', '.join(PREDICTORS)}")
+    parser.add_argument(
+        "--predictors", nargs="+", default=list(PREDICTORS), help=f"of {', '.join((*PREDICTORS, *PLAIN))}"
+    )
     parser.add_argument("--choose", choices=("predictor", "random"), default="predictor")
     parser.add_argument("--protocol", choices=("all", "help"), default="all")
     parser.add_argument("--hidden", type=float, default=0.0, help="share of rows that is only tested on")
@@ -256,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not given.json.resolve().parent.is_dir():
             raise ValueError(f"--json: there is no folder {given.json.parent}")
         for name in given.predictors:
-            predictor_kind(name)
+            made(name)
         data = Data.load(given.table)
         for metric in (*given.sources, *given.targets):
             data.column(metric)

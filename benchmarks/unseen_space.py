@@ -3,7 +3,9 @@
     python benchmarks/unseen_space.py --networks 20 --json unseen.json
 
 Random networks of four spaces, small enough for any CPU, are measured on this machine in one run. For each space the
-`graph` predictor learns from the three others, beside a line through the multiply-adds and one through the bytes moved.
+`graph` predictor learns from the three others; beside it stand `lookup`, which corrects the sum of what layers take by
+the layers that the three others have, that sum as it is, and a line through the multiply-adds and one through the bytes
+moved.
 """
 
 import os
@@ -15,6 +17,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +25,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nas.evaluation.subnet import subnets
-from nas.predictor_fitting import graph_features
+from nas.predictor_fitting import Operators, operators_of
 from predictors.graph import Graph
+from predictors.layer_table import LAYER_FEATURES, LayerTable
+from predictors.lookup import Lookup
+from predictors.node_features import node_features
 from predictors.scores import Scores
+from profilers.layer_timing import LayerTime
 from profilers.measurement import Measurement
 from profilers.registry import make_device, open_profiler
 from profilers.series import Series
+from profilers.timing import TimingRule
 from search_spaces.registry import SPACES
 
 Array = NDArray[np.float64]
@@ -40,8 +48,21 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 
 
-def measured(name: str, count: int, seed: int, series: Series, bars: Progress) -> tuple[Array, Array, Array]:
-    """Features, costs (n, 2) and latencies of random networks."""
+LAYER_RUNS = 30
+
+
+class Measured(NamedTuple):
+    """Operators, features for `graph`, costs (n, 2) and latencies (n,) of networks, and what their layers take."""
+
+    operators: Operators
+    features: Array
+    costs: Array
+    latencies: Array
+    layers: dict[str, float]
+
+
+def measured(name: str, count: int, seed: int, series: Series, bars: Progress) -> Measured:
+    """Measure random networks."""
     space = SPACES[name](**SETTINGS[name])  # type: ignore[arg-type]
     rows = space.sample(count, np.random.default_rng([seed, 21]))
     networks = subnets(space, None, None)
@@ -49,12 +70,15 @@ def measured(name: str, count: int, seed: int, series: Series, bars: Progress) -
     models = [networks.network(row).model({}) for row in rows]
     found = series.measure(models, lambda done: bars.update(task, completed=done))
     good = [place for place, outcome in enumerate(found) if isinstance(outcome, Measurement)]
-    y = np.array([outcome.metrics["latency_ms"] for outcome in found if isinstance(outcome, Measurement)])
+    outcomes = [outcome for outcome in found if isinstance(outcome, Measurement)]
     costs = space.costs(rows[good])
-    return (
-        graph_features([space.graph(row) for row in rows[good]]),
+    operators = operators_of([space.graph(row) for row in rows[good]])
+    return Measured(
+        operators,
+        node_features(*operators),
         np.stack([costs["macs"], costs["bytes_moved"]], axis=1),
-        y,
+        np.array([outcome.metrics["latency_ms"] for outcome in outcomes]),
+        {e.signature: e.latency_ms for outcome in outcomes for e in outcome.layers if isinstance(e, LayerTime)},
     )
 
 
@@ -69,33 +93,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: --networks must be at least 5 (got {given.networks})", file=sys.stderr)
         return 2
     device = make_device({})
-    with open_profiler(device) as profiler, Progress(console=Console(stderr=True)) as bars:
+    with (
+        open_profiler(device, TimingRule(layer_runs=LAYER_RUNS)) as profiler,
+        Progress(console=Console(stderr=True)) as bars,
+    ):
         series = Series(profiler, device)
         data = {name: measured(name, given.networks, given.seed, series, bars) for name in SETTINGS}
         noise = series.noise
     records = []
-    for name, (x, costs, y) in data.items():
+    for name, own in data.items():
         others = [data[other] for other in data if other != name]
-        seen, known = np.concatenate([each[0] for each in others]), np.concatenate([each[2] for each in others])
-        predictor = Graph().fit(seen, known)
-        guesses = {"graph": (predictor.predict(x).mean, *predictor.interval(x))}
+        y, known = own.latencies, np.concatenate([each.latencies for each in others])
+        table = LayerTable({signature: ms for each in others for signature, ms in each.layers.items()})
+        sums = table(*own.operators)
+        predictor = Graph().fit(np.concatenate([each.features for each in others]), known)
+        lookup = Lookup(LAYER_FEATURES).fit(np.concatenate([table(*each.operators) for each in others]), known)
+        none = np.full(len(y), np.nan)
+        guesses = {
+            "graph": (predictor.predict(own.features).mean, *predictor.interval(own.features)),
+            "lookup": (lookup.predict(sums).mean, *lookup.interval(sums)),
+            "lookup sum": (sums.sum(axis=1), none, none),
+        }
         for column, what in enumerate(("macs", "bytes moved")):
-            reference = np.concatenate([each[1][:, column] for each in others])
+            reference = np.concatenate([each.costs[:, column] for each in others])
             slope, level = np.polyfit(reference, known, 1, w=1 / known)
-            line = slope * costs[:, column] + level
-            guesses[what] = (line, np.full(len(y), np.nan), np.full(len(y), np.nan))
+            guesses[what] = (slope * own.costs[:, column] + level, none, none)
         for what, (mean, low, high) in guesses.items():
             scores = Scores.of(y, mean, low, high)
+            told = {key: None if np.isnan(value) else value for key, value in scores._asdict().items()}
+            told |= {"coverage_90": None} if np.isnan(low).any() else {}
             error = float(np.median(np.abs(mean / y - 1)))
-            records.append(
-                {"space": name, "predictor": what, "networks": len(y), "median_error": error, **scores._asdict()}
-            )
+            records.append({"space": name, "predictor": what, "networks": len(y), "median_error": error, **told})
     print(f"noise of this device: {noise if noise is None else round(noise, 3)}")
     print(
         f"{'space never seen':18} {'from':12} {'spearman':>9} {'within 10 %':>12} {'median error':>13} {'covered':>8}"
     )
     for each in records:
-        covered = "-" if each["predictor"] != "graph" else f"{each['coverage_90']:.2f}"
+        covered = "-" if each["coverage_90"] is None else f"{each['coverage_90']:.2f}"
         print(
             f"{each['space']:18} {each['predictor']:12} {each['spearman']:9.3f} {each['within_10']:12.2f} "
             f"{each['median_error']:13.3f} {covered:>8}"

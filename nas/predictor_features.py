@@ -16,12 +16,13 @@ Array = NDArray[np.float64]
 
 EXAMPLES = 2000
 """Random networks that the usual size of each feature is taken from."""
-COUNTED, BUILT, PATHS, TOTALS, CHOICES = "counts", "built", "paths", "totals", "choices"
+COUNTED, BUILT, PATHS, TOTALS, NUMBERS, CHOICES = "counts", "built", "paths", "totals", "numbers", "choices"
 EXPECTED = {
     COUNTED: Group(COUNTED, 0, slope=0.0, bend=-2.0, counts=True),
     BUILT: Group(BUILT, 0, slope=-2.5, bend=-4.0, counts=True),
     PATHS: Group(PATHS, 0, slope=-3.0, bend=-4.0),
     TOTALS: Group(TOTALS, 0, slope=-1.0, bend=None, counts=True),
+    NUMBERS: Group(NUMBERS, 0, slope=-1.0, bend=-1.0, counts=True),
     CHOICES: Group(CHOICES, 0, slope=-3.0, bend=None),
 }
 """How much each group is expected to explain, on any device: operators that run decide most."""
@@ -47,6 +48,7 @@ class SpaceFeatures:
         self._graph = GraphFeatures(space) if isinstance(space, SearchSpace) else None
         self._families = _families(space.decisions)
         self._adding = self._adds()
+        self._numbers = self._numeric() if self._graph is None else {}
         examples = self(space.sample(EXAMPLES, np.random.default_rng(0)))
         name = subject if subject is not None else getattr(space, "name", "space")
         names, groups = self._columns()
@@ -58,7 +60,8 @@ class SpaceFeatures:
         """Return the (n, f) features of an (n, d) canonical population."""
         if self._graph is None:
             choices = self._space.encode(population).astype(np.float64)
-            return np.concatenate([choices @ self._adding, choices], axis=1)
+            numbers = [options[population[:, column]] for column, options in self._numbers.items()]
+            return np.concatenate([choices @ self._adding, *(each[:, None] for each in numbers), choices], axis=1)
         found = self._graph(population)
         if len(self._graph.groups) > 2:
             return found
@@ -72,7 +75,8 @@ class SpaceFeatures:
         )
         if self._graph is None:
             choices = tuple(f"{d.name}={option}" for d in self._space.decisions for option in d.options)
-            parts = {TOTALS: totals, CHOICES: choices}
+            numbers = tuple(self._space.decisions[column].name for column in self._numbers)
+            parts = {TOTALS: totals, NUMBERS: numbers, CHOICES: choices}
         elif len(self._graph.groups) > 2:
             ends = np.cumsum([0, *self._graph.groups]).tolist()
             pieces = [self._graph.names[first:last] for first, last in pairwise(ends)]
@@ -82,6 +86,14 @@ class SpaceFeatures:
             parts = {COUNTED: self._graph.names[:first], TOTALS: totals, CHOICES: self._graph.names[first:]}
         groups = tuple(_sized(EXPECTED[key], len(names)) for key, names in parts.items() if names)
         return tuple(name for names in parts.values() for name in names), groups
+
+    def _numeric(self) -> dict[int, Array]:
+        """The options of decisions between numbers, by column."""
+        found = {}
+        for column, decision in enumerate(self._space.decisions):
+            if len(decision.options) > 1 and all(type(option) in (int, float) for option in decision.options):
+                found[column] = np.array(decision.options, np.float64)
+        return found
 
     def _adds(self) -> Array:
         """(choices, totals): which one-hot choices are counted together, those of one option in one family."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from nas.predictor_features import SpaceFeatures
 from predictors.auto import Auto
 from predictors.errors import PredictorError
 from predictors.graph import Graph
+from predictors.layer_table import LAYER_FEATURES, LayerTable
+from predictors.lookup import Lookup
 from predictors.node_features import node_features
 from predictors.predictor import Predictor, Source, checked_values
 from predictors.scores import Scores
@@ -37,6 +40,7 @@ class Fitted:
     Attributes:
         predictor: for networks of the space.
         universal: for any network; what it knew of other spaces is kept. None where too little was measured.
+        lookup: for any network, from what layers take alone. None where no layers were measured.
         measured: (n,) values of the chosen networks.
         held: (n,) what was predicted for each without it.
         tested: measured and predicted values of random networks that were kept apart, and their scores.
@@ -45,18 +49,33 @@ class Fitted:
 
     predictor: Predictor
     universal: Graph | None
+    lookup: Lookup | None
     measured: Array
     held: Array
     tested: tuple[Array, Array, Scores] | None
     failed: list[str]
 
 
-def graph_features(networks: Sequence[Network]) -> Array:
-    """The (n, f) features of any networks."""
+class Operators(NamedTuple):
+    """The operators of n networks, one network after the other, as `node_features` and `LayerTable` take them."""
+
+    operators: NDArray[np.str_]
+    numbers: Array
+    starts: NDArray[np.intp]
+    columns: tuple[str, ...]
+
+
+def operators_of(networks: Sequence[Network]) -> Operators:
+    """The tables of networks, one after the other."""
     tables = [node_table(network) for network in networks]
     starts = np.array([0, *accumulate(len(table.operators) for table in tables)], np.intp)
     operators = np.concatenate([table.operators for table in tables])
-    return node_features(operators, np.concatenate([table.numbers for table in tables]), starts, COLUMNS)
+    return Operators(operators, np.concatenate([table.numbers for table in tables]), starts, COLUMNS)
+
+
+def graph_features(networks: Sequence[Network]) -> Array:
+    """The (n, f) features of any networks."""
+    return node_features(*operators_of(networks))
 
 
 def fit_device(
@@ -70,6 +89,7 @@ def fit_device(
     seed: int = 0,
     known: Graph | None = None,
     others: Mapping[str, Predictor] | None = None,
+    layers: LayerTable | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fitted:
     """Measure networks of a space and learn from them.
@@ -84,6 +104,7 @@ def fit_device(
         seed: of the candidates and of the predictor.
         known: what is known of the device from other spaces.
         others: what predicts the metric of other devices, by their names; those of the same features are sources.
+        layers: what layers take on the device.
         progress: told how many of how many are measured.
 
     Raises:
@@ -120,15 +141,16 @@ def fit_device(
         scores = Scores.of(values[test], guess, *predictor.interval(made(rows[test])))
         tested = values[test], guess, scores
     everything = np.flatnonzero(good)
-    nodes = graph_features([space.graph(row) for row in rows[everything]])
-    y = values[everything]
+    operators = operators_of([space.graph(row) for row in rows[everything]])
+    nodes, y = node_features(*operators), values[everything]
+    lookup = None if layers is None else Lookup(LAYER_FEATURES, seed=seed).fit(layers(*operators), y)
     if known is not None:
         nodes, y = np.concatenate([known.seen[0], nodes]), np.concatenate([known.seen[1], y])
     universal = None
     if len(y) >= Graph.least_samples and (y > 0).all():
         checked_values(y, len(y), Graph.least_samples, Graph.name)
         universal = Graph(seed=seed).fit(nodes, y)
-    return Fitted(predictor, universal, values[train], predictor.held.mean, tested, failed)
+    return Fitted(predictor, universal, lookup, values[train], predictor.held.mean, tested, failed)
 
 
 def _measured(

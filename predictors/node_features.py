@@ -104,17 +104,10 @@ def node_features(
     Raises:
         FeatureMismatch: columns are missing, shapes do not fit, numbers are negative or not finite.
     """
-    missing = [name for name in COLUMNS if name not in columns]
-    if missing:
-        raise FeatureMismatch(f"a node table needs {', '.join(COLUMNS)} (missing: {', '.join(missing)})")
-    if numbers.shape != (len(operators), len(columns)) or starts[0] != 0 or starts[-1] != len(operators):
-        raise FeatureMismatch(f"{len(operators)} operators need numbers of shape ({len(operators)}, {len(columns)})")
-    if not np.isfinite(numbers).all() or (numbers < 0).any():
-        raise FeatureMismatch("a node table holds numbers that are negative or not finite")
-    told = {name: numbers[:, place] for place, name in enumerate(columns)}
+    told = named(operators, numbers, starts, columns, COLUMNS)
     n = len(starts) - 1
     owner = np.repeat(np.arange(n), np.diff(starts))
-    kinds = _kinds(operators, told)
+    kinds = kinds_of(operators, told["kernel"], told["groups"], told["input_channels"], told["fusable"])
 
     def total(values: Array) -> Array:
         place = owner * len(KINDS) + kinds
@@ -139,16 +132,47 @@ def node_features(
     return np.stack([*found, *shape], axis=1)
 
 
-def _kinds(operators: NDArray[np.str_], told: dict[str, Array]) -> NDArray[np.intp]:
-    """The (N,) kind of each operator."""
+def named(
+    operators: NDArray[np.str_],
+    numbers: Array,
+    starts: NDArray[np.intp],
+    columns: Sequence[str],
+    needed: Sequence[str],
+) -> dict[str, Array]:
+    """The columns of a node table by name; arguments as of `node_features`, `needed` being columns that must be there.
+
+    Raises:
+        FeatureMismatch: columns are missing, shapes do not fit, numbers are negative or not finite.
+    """
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise FeatureMismatch(f"a node table needs {', '.join(needed)} (missing: {', '.join(missing)})")
+    if numbers.shape != (len(operators), len(columns)) or starts[0] != 0 or starts[-1] != len(operators):
+        raise FeatureMismatch(f"{len(operators)} operators need numbers of shape ({len(operators)}, {len(columns)})")
+    if not np.isfinite(numbers).all() or (numbers < 0).any():
+        raise FeatureMismatch("a node table holds numbers that are negative or not finite")
+    return {name: numbers[:, place] for place, name in enumerate(columns)}
+
+
+def kinds_of(
+    operators: NDArray[np.str_], kernel: Array, groups: Array, channels: Array, fusable: Array
+) -> NDArray[np.intp]:
+    """The (N,) kind of each operator, a place in `KINDS`.
+
+    Args:
+        operators: (N,) names of ONNX operators.
+        kernel: (N,) areas.
+        groups: (N,) of convolutions.
+        channels: (N,) of inputs.
+        fusable: (N,) whether a runtime may run it with the one before.
+    """
     names, inverse = np.unique(operators, return_inverse=True)
     kinds = np.array([KINDS.index(_KIND.get(str(name), "other")) for name in names], np.intp)[inverse.reshape(-1)]
     conv = kinds == KINDS.index("spatial")
-    groups = told["groups"]
-    kinds[conv & (told["kernel"] <= 1)] = KINDS.index("pointwise")
+    kinds[conv & (kernel <= 1)] = KINDS.index("pointwise")
     kinds[conv & (groups > 1)] = KINDS.index("grouped")
-    kinds[conv & (groups > 1) & (groups >= told["input_channels"])] = KINDS.index("depthwise")
-    kinds[(told["fusable"] > 0) & ~conv] = KINDS.index("fused")
+    kinds[conv & (groups > 1) & (groups >= channels)] = KINDS.index("depthwise")
+    kinds[(fusable > 0) & ~conv] = KINDS.index("fused")
     return kinds
 
 

@@ -20,12 +20,16 @@ from nas.predictor_store import Entry, PredictorStore
 from predictors.accuracy import Accuracy
 from predictors.errors import PredictorError
 from predictors.file import Stored
+from predictors.layer_table import SUBJECT as LAYERS
+from predictors.layer_table import LayerTable
 from predictors.node_features import SUBJECT
 from predictors.predictor import LEVEL, Predictor
 from predictors.scores import Scores
 from profilers.device import Device
 from profilers.errors import DeviceLost
 from profilers.registry import make_device, metrics_of, open_profiler
+from storage.errors import StoreNotFound
+from storage.store import ResultStore
 
 app = typer.Typer(
     name="predictor", help="Predict latency and accuracy of networks, from few measurements.", no_args_is_help=True
@@ -87,6 +91,7 @@ def fit(
     with bad_input():
         made = space_recipe(recipe, allow_code=False).make()
         known = _known(predictors, target, metric)
+        layers = _layers(store, target)
         try:
             with (
                 Progress(console=messages, disable=not messages.is_terminal) as bars,
@@ -103,6 +108,7 @@ def fit(
                     seed=seed,
                     known=known,
                     others=_others(predictors, made.name, target.name, metric),
+                    layers=layers,
                     progress=lambda done, total: bars.update(task, completed=done, total=total),
                 )
         except DeviceLost as error:
@@ -121,6 +127,8 @@ def fit(
         path = predictors.save(fitted.predictor, target.name, metric, {**about, "left_out": left_out})
         if fitted.universal is not None:
             predictors.save(fitted.universal, target.name, metric, about)
+        if fitted.lookup is not None and layers is not None:
+            predictors.save(fitted.lookup, target.name, metric, {**about, "layers": layers.layers})
         if plot is not None:
             name, held = f"{metric}@{target.name}", fitted.predictor.held
             title = f"{made.name} on {target.name}, {fitted.predictor.samples} samples"
@@ -132,6 +140,8 @@ def fit(
         rows.append({"on": f"{len(fitted.tested[0])} other networks", **_scores(fitted.tested[2])})
     if fitted.universal is not None:
         rows.append({"on": f"any network, from {fitted.universal.samples}", **_scores(fitted.universal.scores)})
+    if fitted.lookup is not None and layers is not None:
+        rows.append({"on": f"any network, from {len(layers.layers)} layers", **_scores(fitted.lookup.scores)})
     if as_json:
         print_json({"file": str(path), "metric": metric, "device": target.name, "scores": rows})
     else:
@@ -245,22 +255,23 @@ def predict(
     ] = _HOST,
     metric: Metric = LATENCY,
     level: Annotated[float, typer.Option(help="Probability that the interval holds.")] = LEVEL,
+    by: Annotated[
+        str, typer.Option(help="graph: prices of operators; layers: the sum of layers that `nas profile` kept.")
+    ] = SUBJECT,
     store: StoreUrl = Default,
     as_json: AsJson = False,
 ) -> None:
     """Predict what an ONNX file takes on a device that was measured, or its accuracy, whatever the network is."""
     with bad_input():
+        if by not in (SUBJECT, LAYERS):
+            raise ValueError(f"--by must be {SUBJECT} or {LAYERS} (got {by!r})")
         predictors = PredictorStore(artifact_folder(store))
-        stored = predictors.load(device, metric, SUBJECT)
+        stored = predictors.load(device, metric, by)
         content = model.read_bytes()
-        from search_spaces.interchange.onnx_reader import read_graph
+from search_spaces.interchange.onnx_reader import read_graph
 
-        if metric in LEARNED:
-            from nas.accuracy_fitting import whole_networks as graph_features
-        else:
-            from nas.predictor_fitting import graph_features
         try:
-            features = graph_features([read_graph(content)])
+            features = _features(read_graph(content), metric, stored)
         except ValueError as error:
             raise ValueError(f"{model}: {error}") from error
         mean = float(stored.predictor.predict(features).mean[0])
@@ -278,6 +289,16 @@ def predict(
         print_json(told)
     else:
         print_table([{"": name, "value": value} for name, value in told.items()])
+
+
+def _features(network: Any, metric: str, stored: Stored) -> Any:
+    """The (1, f) features of a network that a predictor of any networks asks for."""
+    from nas.accuracy_fitting import whole_networks
+    from nas.predictor_fitting import graph_features, operators_of
+
+    if stored.predictor.features.subject == LAYERS:
+        return LayerTable(stored.about.get("layers") or {})(*operators_of([network]))
+    return whole_networks([network]) if metric in LEARNED else graph_features([network])
 
 
 def _check(samples: int, tests: int, seed: int, metric: str, metrics: tuple[str, ...], plot: Path | None) -> None:
@@ -313,6 +334,16 @@ def _known(predictors: PredictorStore, target: Device, metric: str) -> Any:
         return None
     stored = predictors.load(target.name, metric, SUBJECT)
     return stored.predictor if stored.about.get("fingerprint") == target.fingerprint else None
+
+
+def _layers(store: str, target: Device) -> LayerTable | None:
+    """What was kept of layers on this very device; None where nothing was, or where there is no store yet."""
+    try:
+        with ResultStore(store, create=False) as opened:
+            found = {layer.signature: layer.latency_ms for layer in opened.layers(target.fingerprint)}
+    except StoreNotFound:
+        return None
+    return LayerTable(found) if found else None
 
 
 def _others(predictors: PredictorStore, space: str, device: str, metric: str) -> dict[str, Predictor]:
