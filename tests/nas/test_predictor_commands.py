@@ -77,6 +77,27 @@ def test_fit_list_show_predict(store: str, tmp_path: Path) -> None:
     assert guess["predicted"] == pytest.approx(measured, rel=0.25)
 
 
+def test_layers_that_were_profiled_are_looked_up(store: str, tmp_path: Path) -> None:
+    """What `nas profile` kept of layers predicts any file by their sum; without them there is no such predictor."""
+    model = tmp_path / "model.onnx"
+    model.write_bytes(small_network())
+    code, _, told = nas("predictor", "predict", str(model), "--by", "layers", "--store", store)
+    assert code == 2
+    assert "nothing was measured" in told
+    assert nas("profile", str(model), "--layers", "--store", store)[0] == 0
+    space = ("--space", str(tmp_path / "job.yaml"), "--samples", "5")
+    code, out, _ = nas("predictor", "fit", *space, "--store", store, "--json")
+    assert code == 0
+    assert any("layers" in row["on"] for row in json.loads(out)["scores"])
+    code, out, _ = nas("predictor", "predict", str(model), "--by", "layers", "--store", store, "--json")
+    assert code == 0
+    guess = json.loads(out)
+    assert 0 <= guess["low"] <= guess["predicted"] <= guess["high"]
+    code, _, told = nas("predictor", "predict", str(model), "--by", "guesses", "--store", store)
+    assert code == 2
+    assert "graph or layers" in told
+
+
 def test_other_devices_are_sources(store: str, tmp_path: Path) -> None:
     """What is known of one device helps with the next one of the same space."""
     job = tmp_path / "job.yaml"
