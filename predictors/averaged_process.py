@@ -27,16 +27,28 @@ MOST = 500
 CHUNK = 4096
 DEVIATION = 1.5
 """Of the logarithms of amplitudes in the prior."""
-ABSENT = 0.5
-"""How likely it is that a part explains nothing linearly, and that it explains nothing else."""
-NOISE = (-4.0, 2.0)
-"""Mean and deviation of the logarithm of the noise's variance, the values' own being 1."""
 FREEDOM = 4.0
 """Degrees of freedom of the prior of the overall variance, which is 1."""
 JITTER = 1e-8
 OUTLIER = 1.7
 """Predicted deviations beyond which a value is moved to there, so that a failed timing cannot bend everything."""
 FEWEST_FOR_OUTLIERS = 10
+
+
+class Prior(NamedTuple):
+    """What is expected of values before any is seen.
+
+    Attributes:
+        absent: how likely it is that a part explains nothing linearly, and that it explains nothing else.
+        noise: mean and deviation of the logarithm of the noise's variance, the values' own being 1.
+    """
+
+    absent: float = 0.0
+    noise: tuple[float, float] = (-4.5, 1.5)
+
+
+DEVICES = Prior(absent=0.5, noise=(-4.0, 2.0))
+"""For metrics of devices: few groups of features decide on each, others on another, and some devices are noisy."""
 
 
 class Guess(NamedTuple):
@@ -57,14 +69,18 @@ class AveragedProcess:
         seed: of the settings.
         draws: how many settings are tried.
         kept: how many of them at most are averaged.
+        prior: what they are drawn from.
     """
 
-    def __init__(self, parts: Sequence[Part], seed: int = 0, draws: int = DRAWS, kept: int = KEPT) -> None:
+    def __init__(
+        self, parts: Sequence[Part], seed: int = 0, draws: int = DRAWS, kept: int = KEPT, prior: Prior = DEVICES
+    ) -> None:
         self.parts = tuple(parts)
         self.terms = terms_of(self.parts)
         self._seed = seed
         self._draws = draws
         self._kept = kept
+        self._prior = prior
 
     def fit(self, x: Array, y: Array) -> "AveragedProcess":
         """Learn from (n, f) features and (n,) values."""
@@ -172,12 +188,12 @@ class AveragedProcess:
         everyone = np.arange(self._draws)
         for place, part in enumerate(self.parts):
             own = np.array([i for i, term in enumerate(self.terms) if term.part == place])
-            present = rng.random((2, self._draws)) >= ABSENT
+            present = rng.random((2, self._draws)) >= self._prior.absent if self._prior.absent else np.ones((2, 1))
             amplitudes[:, own[0]] = np.exp(rng.normal(part.slope, DEVIATION, self._draws)) * present[0]
             if part.bend is not None:
                 chosen = own[1:][rng.integers(len(part.lengths), size=self._draws)]
                 amplitudes[everyone, chosen] = np.exp(rng.normal(part.bend, DEVIATION, self._draws)) * present[1]
-        return amplitudes, np.exp(rng.normal(*NOISE, self._draws))
+        return amplitudes, np.exp(rng.normal(*self._prior.noise, self._draws))
 
     def _evidence(self, x: Array, y: Array, amplitudes: Array, noises: Array, scales: list[bool]) -> Array:
         """(scales, draws) logarithms of the likelihood."""

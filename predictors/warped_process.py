@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.averaged_process import MOST, AveragedProcess, Guess
+from predictors.averaged_process import MOST, AveragedProcess, Guess, Prior
 from predictors.feature_parts import parts_of
 from predictors.predictor import Predictor, Source, State
 from predictors.warping import Warp
@@ -31,7 +31,9 @@ class WarpedProcess(Predictor):
         scores, inputs = self._warp.forward(y), self.features.scaled(x)
         rng = np.random.default_rng([self.seed, 13])
         rows = rng.choice(len(y), MOST, replace=False) if len(y) > MOST else np.arange(len(y))
-        self._process = AveragedProcess(parts_of(self.features), self.seed).fit(inputs[rows], scores[rows])
+        self._process = AveragedProcess(parts_of(self.features), self.seed, prior=Prior()).fit(
+            inputs[rows], scores[rows]
+        )
         left_out = self._process.held_out()
         mean, std = np.empty(len(y)), np.empty(len(y))
         mean[rows], std[rows] = left_out
@@ -53,7 +55,7 @@ class WarpedProcess(Predictor):
         return State({**self._process.state(), **self._warp.state()}, {})
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
-        self._process = AveragedProcess(parts_of(self.features), self.seed).restore(arrays)
+        self._process = AveragedProcess(parts_of(self.features), self.seed, prior=Prior()).restore(arrays)
         self._warp = Warp.restored(arrays)
 
 

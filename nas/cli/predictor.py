@@ -268,7 +268,7 @@ def predict(
         predictors = PredictorStore(artifact_folder(store))
         stored = predictors.load(device, metric, by)
         content = model.read_bytes()
-from search_spaces.interchange.onnx_reader import read_graph
+        from search_spaces.interchange.onnx_reader import read_graph
 
         try:
             features = _features(read_graph(content), metric, stored)

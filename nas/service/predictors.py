@@ -35,14 +35,13 @@ def predictors(settings: Settings) -> Predictors:
 
 
 def _told(entry: "Entry", stored: "Stored") -> Predictor:
-    from predictors.predictor import LEVEL, without_own
+    from predictors.predictor import LEVEL
 
     predictor, about = stored.predictor, stored.about
     calibration = predictor.calibration
     assert calibration is not None, entry  # a file holds a predictor that was fitted
-    residuals = calibration.residuals
     given = about.get("left_out") or {}
-    reach = calibration.factor(LEVEL) * np.array(given.get("deviation", ()), np.float64)
+    reach = calibration.reach(np.array(given.get("deviation", ()), np.float64), LEVEL)
     rows = zip(given.get("measured", ()), given.get("predicted", ()), reach.tolist(), strict=True)
     return Predictor(
         device=entry.device,
@@ -56,6 +55,7 @@ def _told(entry: "Entry", stored: "Stored") -> Predictor:
         fitted=about.get("fitted"),
         left_out=[{"measured": y, "predicted": mean, "low": mean - r, "high": mean + r} for y, mean, r in rows],
         coverage=[
-            {"level": level, "share": float((residuals <= without_own(residuals, level)).mean())} for level in LEVELS
+            {"level": level, "share": float((calibration.errors <= calibration.left_out(level)).mean())}
+            for level in LEVELS
         ],
     )
