@@ -14,28 +14,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from search_spaces.gradient.cost_term import CostTerm
 from search_spaces.gradient.derivation import Derivation
 from search_spaces.gradient.learned_state import LearnedState
 from search_spaces.gradient.masks import Masks
 from search_spaces.gradient.method import Bilevel, Method, Relaxation, frozen
+from search_spaces.gradient.relaxed_loss import Batch, RelaxedLoss
 from search_spaces.gradient.relaxed_supernet import RelaxedSupernet
+from search_spaces.gradient.search_notes import read_numbers
 from search_spaces.gradient.search_settings import SearchSettings
 from search_spaces.gradient.selection import MOST_SAMPLES, select
 from search_spaces.gradient.stability import Stability, dominant_eigenvalue
 from search_spaces.gradient.structure import Structure
 from search_spaces.space import Genotype, SearchSpace
 from search_spaces.supernet.supernet import Supernet
-from search_spaces.training.checkpoint import CheckpointError, load_checkpoint, read_notes, save_checkpoint
+from search_spaces.training.checkpoint import load_checkpoint, read_notes, save_checkpoint
 from search_spaces.training.data import TrainingData
 from search_spaces.training.loop import OnStep, TrainingError
 from search_spaces.training.optimiser import weights_optimiser
-
-BASELINE_MEMORY = 0.9
-
-Batch = tuple[Tensor, Tensor]
 
 
 class GradientSearch:
@@ -94,6 +91,7 @@ class GradientSearch:
         self.masks = None if method.density is None else Masks(self.supernet, method.density)
         self.weights = [value for value in self.supernet.shared.values() if value.requires_grad]
         self.relaxed = RelaxedSupernet(self.supernet, recompute=settings.recompute)
+        self.loss = RelaxedLoss(self.relaxed, self.structure, self.masks, settings)
         self.logits = method.logits(self.supernet, self.structure, settings.seed)
         self.groups = method.groups(self.logits)
         if self.groups is not None and term is None:
@@ -120,7 +118,6 @@ class GradientSearch:
             self.stability,
         )
         self.rounds = 0
-        self._baseline: float | None = None
         self._selected: Genotype | None = None
 
     @property
@@ -159,14 +156,14 @@ class GradientSearch:
             raise ValueError(f"this search is finished after {self.rounds} of {self.settings.rounds} rounds")
         start = time.perf_counter()
         kept = {name: value.detach().clone() for name, value in self._state.tensors().items()}
-        numbers = (self._baseline, self._multiplier)
+        numbers = (self.loss.baseline, self._multiplier)
         for attempt in range(2):
             try:
                 metrics = self._advance(np.random.default_rng([self.settings.seed, self.rounds, attempt]), on_step)
                 break
             except TrainingError:
                 self._state.restore(kept)
-                self._baseline, self._multiplier = numbers
+                self.loss.baseline, self._multiplier = numbers
                 if attempt:
                     raise
         self.rounds += 1
@@ -208,7 +205,7 @@ class GradientSearch:
 
         def loss() -> Tensor:
             draws = np.random.default_rng([self.settings.seed, self.rounds, 2])
-            return self._loss(batch, self.method.relax(self.logits, self.structure, draws, progress, learns=True))[0]
+            return self.loss(batch, self.method.relax(self.logits, self.structure, draws, progress, learns=True))[0]
 
         with frozen(self.weights):
             draws = np.random.default_rng([self.settings.seed, self.rounds, 3])
@@ -224,27 +221,11 @@ class GradientSearch:
         Raises:
             CheckpointError: no sound checkpoint, or one of another search; nothing is changed then.
         """
-        notes, own = read_notes(path), self._notes()
-        for key in ("space", "settings", "method", "search", "cost", "samples"):
-            if notes.get(key) != own[key]:
-                raise CheckpointError(
-                    f"checkpoint {path} belongs to another search: its {key} is {notes.get(key)!r}, here it is "
-                    f"{own[key]!r}"
-                )
-        rounds, baseline, multiplier = notes.get("rounds"), notes.get("baseline"), notes.get("multiplier")
-        if type(rounds) is not int or not 0 <= rounds <= self.settings.rounds:
-            raise CheckpointError(f"checkpoint {path} has round {rounds!r} of {self.settings.rounds}")
-        for name, number in (("baseline", baseline or 0.0), ("multiplier", multiplier)):
-            if not isinstance(number, float) or not math.isfinite(number):
-                raise CheckpointError(f"checkpoint {path} has the {name} {number!r}, which is no number")
-        assert multiplier is not None
-        eigenvalues = notes.get("eigenvalues")
-        if not isinstance(eigenvalues, list) or not all(type(each) is float for each in eigenvalues):
-            raise CheckpointError(f"checkpoint {path} has the eigenvalues {eigenvalues!r}, which are no numbers")
+        numbers = read_numbers(path, read_notes(path), self._notes(), self.settings.rounds)
         self._state.restore(load_checkpoint(path, *self._state.shapes()).tensors)
         self._selected = None
-        self.rounds, self._baseline, self._multiplier = rounds, baseline, float(multiplier)
-        self.stability.eigenvalues, self.stability.stopped = eigenvalues, notes.get("stopped") is True
+        self.rounds, self.loss.baseline, self._multiplier = numbers.rounds, numbers.baseline, numbers.multiplier
+        self.stability.eigenvalues, self.stability.stopped = numbers.eigenvalues, numbers.stopped
 
     @property
     def _multiplier(self) -> float:
@@ -264,7 +245,7 @@ class GradientSearch:
             "samples": list(self.data.images.shape),
             "rounds": self.rounds,
             "cost": None if self.term is None else self.term.notes(),
-            "baseline": self._baseline,
+            "baseline": self.loss.baseline,
             "multiplier": self._multiplier,
             "eigenvalues": self.stability.eigenvalues,
             "stopped": self.stability.stopped,
@@ -306,7 +287,7 @@ class GradientSearch:
             group["lr"] = rate
         with torch.no_grad():
             relaxation = self.method.relax(self.logits, self.structure, rng, progress, learns=False)
-        loss, correct = self._loss(batch, relaxation)
+        loss, correct = self.loss(batch, relaxation)
         value = self._finite(loss, step)
         if self.groups is not None and self.term is not None:
             loss = loss + self.term.pressure(value, self.logits) * self.groups(self.logits, self.term.cost)
@@ -328,13 +309,13 @@ class GradientSearch:
 
         def validation_loss() -> Tensor:
             relaxation = relax()
-            loss, found[1] = self._loss(validation, relaxation)
+            loss, found[1] = self.loss(validation, relaxation)
             found[0] = loss.item()
-            loss = loss + self._score(relaxation, found[0])
+            loss = loss + self.loss.score(self.logits, relaxation, found[0])
             return loss if self.term is None else self.term(loss, self.logits)
 
         logits = self.logits.values
-        problem = Bilevel(lambda: self._loss(training, relax())[0], validation_loss, self.weights, logits, rate)
+        problem = Bilevel(lambda: self.loss(training, relax())[0], validation_loss, self.weights, logits, rate)
         before = [value.detach().clone() for value in logits]
         loss, gradients = self.method.gradients(problem)
         self._finite(loss, step)
@@ -344,36 +325,8 @@ class GradientSearch:
         self.method.settle(before, self.logits, relax())
         if self.term is not None:
             self.term.update(self.logits)
-        share = 0.0 if self._baseline is None else BASELINE_MEMORY
-        self._baseline = share * (self._baseline or 0.0) + (1 - share) * found[0]
+        self.loss.observe(found[0])
         return found[0], int(found[1])
-
-    def _score(self, relaxation: Relaxation, loss: float) -> Tensor:
-        """A term whose gradient is the score function's for the attributes that were drawn; its value is 0."""
-        chosen = self.relaxed.network(relaxation.paths).chosen
-        logs = [
-            torch.log_softmax(self.logits.values[column], 0)[int(relaxation.row[column])]
-            for column in self.structure.attributes
-            if self.space.names[column] in chosen and column not in relaxation.soft
-        ]
-        if not logs:
-            return torch.zeros((), device=self.device)
-        advantage = 0.0 if self._baseline is None else loss - self._baseline
-        total = torch.stack(logs).sum()
-        return advantage * (total - total.detach())
-
-    def _loss(self, batch: Batch, relaxation: Relaxation) -> tuple[Tensor, int]:
-        """Cross entropy of a batch in nats, and how many were right."""
-        x, y = batch
-        precision = self.settings.precision
-        with torch.autocast(self.device.type, getattr(torch, precision), precision != "float32"):
-            replaced = {} if self.masks is None else self.masks.masked()
-            for name, factor in relaxation.factors.items():
-                replaced[name] = replaced.get(name, self.supernet.shared[name]) * factor
-            outputs = self.relaxed(x, relaxation.paths, relaxation.weights, replaced)
-        outputs, y = outputs.flatten(0, -2).float(), y.flatten()
-        loss = functional.cross_entropy(outputs, y, label_smoothing=self.settings.label_smoothing)
-        return loss, int((outputs.detach().argmax(-1) == y).sum())
 
     def _finite(self, loss: Tensor, step: int) -> float:
         value = loss.item()

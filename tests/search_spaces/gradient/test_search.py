@@ -131,11 +131,11 @@ def test_attributes_get_the_gradient_of_the_score_function(directions: SearchSpa
     for option in range(2):
         row[column] = option
         relaxations.append((row.copy(), search.structure.paths(row, weighed=False)))
-    losses, search._baseline = [1.5, 0.5], 0.8
+    losses, search.loss.baseline = [1.5, 0.5], 0.8
     total = torch.zeros(2)
     chances = torch.softmax(search.logits.values[column], 0).detach()
     for (chosen, paths), chance, loss in zip(relaxations, chances, losses, strict=True):
-        score = search._score(Relaxation(chosen, paths, {}), loss)
+        score = search.loss.score(search.logits, Relaxation(chosen, paths, {}), loss)
         assert score.item() == 0
         total += chance * torch.autograd.grad(score, search.logits.values[column])[0]
     value = search.logits.values[column]
@@ -301,7 +301,7 @@ def test_a_step_keeps_less_than_one_network(name: str) -> None:
             frozen = search.weights if learns else []
             for value in frozen:
                 value.requires_grad_(False)
-            size = kept(lambda relaxation=relaxation: search._loss(batch, relaxation)[0])
+            size = kept(lambda relaxation=relaxation: search.loss(batch, relaxation)[0])
             for value in frozen:
                 value.requires_grad_(True)
             assert size <= 1.2 * np.mean(networks)

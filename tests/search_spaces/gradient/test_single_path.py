@@ -101,8 +101,8 @@ def test_thresholds_get_no_score(directions: SearchSpace, correlated: tuple[np.n
     relaxation = search.method.relax(search.logits, search.structure, np.random.default_rng(0), 0.0, learns=True)
     assert isinstance(relaxation, Relaxation)
     assert relaxation.soft == {2}
-    search._baseline = 0.0
-    assert not search._score(relaxation, 1.0).requires_grad
+    search.loss.baseline = 0.0
+    assert not search.loss.score(search.logits, relaxation, 1.0).requires_grad
     assert torch.autograd.grad(relaxation.factors["third.conv.conv.weight"].sum(), search.logits.values[2])[0][1] > 0
 
 
