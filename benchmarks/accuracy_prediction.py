@@ -6,7 +6,8 @@
 Works on any table of the schema in `nas/table.py`, for any metric. Labels are random rows; scores are over all other
 rows that have the metric. `--sources METRIC:LABELS` gives so many random labels of another metric, such as the accuracy
 on another data set, and `--statistics NAME ...` zero-cost scores, MACs or parameters of `--unlabelled` random networks
-without a label; then `auto` is run without them and, as `auto+sources`, with them.
+without a label; then `auto` is run without them and, as `auto+sources`, with them. `--features METRIC ...` are further
+features that the table has of every row, such as its own zero-cost scores.
 """
 
 import os
@@ -28,7 +29,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Shown
 
-from nas.accuracy_features import AccuracyFeatures
+from nas.accuracy_features import AccuracyFeatures, beside
 from nas.table import Table, TableError
 from predictors.accuracy import Accuracy
 from predictors.counts import Counts
@@ -86,23 +87,17 @@ class Data:
     statistics: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path) -> "Data":
-        """Read a table.
+    def of(cls, table: Table, given: Sequence[str] = ()) -> "Data":
+        """The networks of a table; the given metrics of it are features.
 
         Raises:
-            TableError: it cannot be read.
+            ValueError: a given metric is missing, in the table or of a row.
         """
-        table = Table.load(path)
         made = AccuracyFeatures(table.space, table.space_name)
-        return cls(table, made.features, made(table.genotypes))
-
-    def known(self, metric: str) -> Rows:
-        """The rows that have a metric.
-
-        Raises:
-            TableError: the table has no such metric.
-        """
-        return np.flatnonzero(np.isfinite(self.table.column(metric)))
+        features, x = made.features, made(table.genotypes)
+        if given:
+            features, x = beside(features, x, given, np.stack([table.column(metric) for metric in given], axis=1))
+        return cls(table, features, x)
 
     def add_statistics(self, names: Sequence[str], unlabelled: int, images: Path | None) -> None:
         """Find statistics of random networks; where one is not defined, nothing passes the network, and it ranks last.
@@ -140,7 +135,7 @@ class Data:
         """What is told of other metrics and of statistics."""
         found = []
         for place, (metric, labels) in enumerate(given):
-            rows = np.random.default_rng([seed, 33, place]).choice(self.known(metric), labels, replace=False)
+            rows = np.random.default_rng([seed, 33, place]).choice(known(self.table, metric), labels, replace=False)
             found.append(Source(metric, self.x[rows], self.table.column(metric)[rows]))
         for name, values in self.statistics.items():
             rows = np.flatnonzero(np.isfinite(values))
@@ -148,13 +143,22 @@ class Data:
         return found
 
 
+def known(table: Table, metric: str) -> Rows:
+    """The rows that have a metric.
+
+    Raises:
+        TableError: the table has no such metric.
+    """
+    return np.flatnonzero(np.isfinite(table.column(metric)))
+
+
 def run(
     data: Data, target: str, labels: Sequence[int], seeds: int, kinds: Sequence[str], given: Sequence[tuple[str, int]]
 ) -> Iterator[Record]:
     """Fit and ask every kind for every number of labels and seed."""
-    y, known = data.table.column(target), data.known(target)
+    y, labelled = data.table.column(target), known(data.table, target)
     for seed in range(seeds):
-        order = np.random.default_rng([seed, 10]).permutation(known)
+        order = np.random.default_rng([seed, 10]).permutation(labelled)
         sources = data.sources(given, seed)
         for count in labels:
             train, test = order[:count], order[count:]
@@ -194,6 +198,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--predictors", nargs="+", default=list(KINDS), metavar="NAME", help=", ".join(KINDS))
     parser.add_argument("--sources", nargs="*", default=[], metavar="METRIC:LABELS", help="labels of another metric")
+    parser.add_argument("--features", nargs="*", default=[], metavar="METRIC", help="of the table, known of all rows")
     parser.add_argument("--statistics", nargs="*", default=[], metavar="NAME", help=f"of {', '.join(NEEDS)}")
     parser.add_argument("--unlabelled", type=int, default=1000, help="networks whose statistics are found")
     parser.add_argument("--images", type=Path, help="an .npz file with images, for scores that need some")
@@ -201,7 +206,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _sources(data: Data, target: str, texts: Sequence[str]) -> list[tuple[str, int]]:
+def _sources(table: Table, target: str, texts: Sequence[str]) -> list[tuple[str, int]]:
     """METRIC:LABELS of each source.
 
     Raises:
@@ -216,15 +221,15 @@ def _sources(data: Data, target: str, texts: Sequence[str]) -> list[tuple[str, i
             )
         if metric == target:
             raise ValueError(f"--sources: {metric!r} is the target; a source is another metric")
-        if int(number) > len(data.known(metric)):
-            raise ValueError(f"--sources: {text!r}, but the table has {len(data.known(metric))} labels of {metric!r}")
+        if int(number) > len(known(table, metric)):
+            raise ValueError(f"--sources: {text!r}, but the table has {len(known(table, metric))} labels of {metric!r}")
         found.append((metric, int(number)))
     return found
 
 
-def _check(given: argparse.Namespace, data: Data) -> None:
+def _check(given: argparse.Namespace, table: Table) -> None:
     """Refuse what cannot work before anything is fitted."""
-    known, y = data.known(given.target), data.table.column(given.target)
+    labelled, y = known(table, given.target), table.column(given.target)
     for name in given.predictors:
         if name not in KINDS:
             raise ValueError(f"--predictors: there is no predictor {name!r}; known: {', '.join(KINDS)}")
@@ -232,13 +237,15 @@ def _check(given: argparse.Namespace, data: Data) -> None:
     for count in given.labels:
         if count < least:
             raise ValueError(f"--labels must be at least {least}, which these predictors need (got {count})")
-        if count > len(known) - 2:
+        if count > len(labelled) - 2:
             raise ValueError(
-                f"--labels {count}: the table has {len(known)} values of {given.target!r} (NaN are not labels), and at "
-                "least 2 must be left to test on"
+                f"--labels {count}: the table has {len(labelled)} values of {given.target!r} (NaN are not labels), and "
+                "at least 2 must be left to test on"
             )
-    if np.ptp(y[known]) == 0:
-        raise ValueError(f"all {len(known)} values of {given.target!r} are {y[known[0]]:g}; there is nothing to rank")
+    if np.ptp(y[labelled]) == 0:
+        raise ValueError(
+            f"all {len(labelled)} values of {given.target!r} are {y[labelled[0]]:g}; there is nothing to rank"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -250,9 +257,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise ValueError(f"--{name} must be at least 1 (got {getattr(given, name)})")
         if not given.json.resolve().parent.is_dir():
             raise ValueError(f"--json: there is no folder {given.json.parent}")
-        data = Data.load(given.table)
-        _check(given, data)
-        sources = _sources(data, given.target, given.sources)
+        if given.target in given.features:
+            raise ValueError(f"--features: {given.target!r} is the target; a feature is another metric")
+        table = Table.load(given.table)
+        _check(given, table)
+        sources = _sources(table, given.target, given.sources)
+        data = Data.of(table, list(dict.fromkeys(given.features)))
         if given.statistics:
             data.add_statistics(given.statistics, given.unlabelled, given.images)
         kinds = [*given.predictors, *([WITH_SOURCES] if sources or data.statistics else [])]

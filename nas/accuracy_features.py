@@ -1,11 +1,13 @@
 """Features of the networks of a space as predictors of accuracy take them."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.predictor_features import EXAMPLES, SpaceFeatures
+from predictors.errors import FeatureMismatch
 from predictors.feature_set import FeatureSet, Group
 from search_spaces.genotypes import GenotypeSpace, Population
 from search_spaces.graph_features import GraphFeatures
@@ -70,3 +72,31 @@ class AccuracyFeatures:
         on = np.ones((len(population), len(self._space.decisions)))
         on[:, [gate.column for gate in self._graph.routes.gates]] = self._graph.routes(population)[1]
         return np.repeat(on, [len(decision.options) for decision in self._space.decisions], axis=1)
+
+
+def beside(features: FeatureSet, x: Array, names: Sequence[str], values: Array) -> tuple[FeatureSet, Array]:
+    """Features with other numbers that are known of every network beside them, such as zero-cost scores.
+
+    Args:
+        features: what the columns of `x` are.
+        x: (n, f).
+        names: of k numbers.
+        values: (n, k), which may span many orders of magnitude.
+
+    Returns:
+        What the columns are, and (n, f + k) features.
+
+    Raises:
+        FeatureMismatch: a value that is not defined; its name and row are told.
+    """
+    if not np.isfinite(values).all():
+        row, column = (int(place) for place in np.argwhere(~np.isfinite(values))[0])
+        raise FeatureMismatch(
+            f"{names[column]!r} is {values[row, column]} in row {row} and not known of "
+            f"{(~np.isfinite(values[:, column])).sum()} of {len(values)} networks; a feature must be known of all: "
+            "leave it out, or give it as a source"
+        )
+    columns = np.sign(values) * np.log1p(np.abs(values))
+    groups = (*features.groups, Group("given", len(names), slope=0.0, bend=-1.0))
+    everything = np.concatenate([x, columns], axis=1)
+    return FeatureSet.of(features.subject, (*features.names, *names), groups, everything), everything

@@ -87,11 +87,13 @@ class FittedAccuracy:
 
     Attributes:
         predictor: for networks of the space of the first labels.
+        values: (n,) labels that it learned from.
         universal: for any network.
         tested: scores on labels that were kept apart; None where none were.
     """
 
     predictor: Accuracy
+    values: Array
     universal: Accuracy
     tested: Scores | None
 
@@ -146,7 +148,7 @@ def fit_accuracy(
             for each in sources]  # fmt: skip
     examples = np.concatenate([nodes, *(source.features for source in more)])
     universal = Accuracy(whole_features(examples), seed=seed).fit(nodes, values, more)
-    return FittedAccuracy(predictor, universal, tested)
+    return FittedAccuracy(predictor, y[train], universal, tested)
 
 
 def whole_networks(networks: Sequence[Graph]) -> Array:

@@ -48,6 +48,7 @@ class Accuracy(Predictor):
     """
 
     name = "accuracy"
+    belief = 1.0  # deviations follow the scale, which is many times wider for poor networks than for good ones
 
     def _fit(self, x: Array, y: Array, sources: Sequence[Source]) -> None:
         self._told = SourceScores(self.features, self.seed).fit(sources)

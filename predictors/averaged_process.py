@@ -25,6 +25,8 @@ MANY = 64
 MOST = 500
 """Samples that a process is conditioned on; of more, so many at random."""
 CHUNK = 4096
+SMALL_CHUNK = 256
+"""Rows at a time where nothing but means is found: so few that covariances stay in the processor's cache."""
 DEVIATION = 1.5
 """Of the logarithms of amplitudes in the prior."""
 FREEDOM = 4.0
@@ -70,10 +72,18 @@ class AveragedProcess:
         draws: how many settings are tried.
         kept: how many of them at most are averaged.
         prior: what they are drawn from.
+        robust: whether outliers, such as failed timings, are moved to where they are likely.
     """
 
     def __init__(
-        self, parts: Sequence[Part], seed: int = 0, draws: int = DRAWS, kept: int = KEPT, prior: Prior = DEVICES
+        self,
+        parts: Sequence[Part],
+        seed: int = 0,
+        draws: int = DRAWS,
+        kept: int = KEPT,
+        prior: Prior = DEVICES,
+        *,
+        robust: bool = True,
     ) -> None:
         self.parts = tuple(parts)
         self.terms = terms_of(self.parts)
@@ -81,6 +91,7 @@ class AveragedProcess:
         self._draws = draws
         self._kept = kept
         self._prior = prior
+        self._robust = robust
 
     def fit(self, x: Array, y: Array) -> "AveragedProcess":
         """Learn from (n, f) features and (n,) values."""
@@ -90,7 +101,7 @@ class AveragedProcess:
             x, y = x[chosen], y[chosen]
         amplitudes, noises = self._drawn(rng)
         self._learn(x, y, amplitudes, noises, rng)
-        if len(y) >= FEWEST_FOR_OUTLIERS:
+        if self._robust and len(y) >= FEWEST_FOR_OUTLIERS:
             held = self.held_out()
             clipped = held.mean + np.clip(y - held.mean, -OUTLIER * held.std, OUTLIER * held.std)
             if (clipped != y).any() and (not (y > 0).all() or (clipped > 0).all()):
@@ -133,9 +144,10 @@ class AveragedProcess:
             level = sum(w * (s.centre + s.deviation * s.constant) for w, s in chosen) / share
             used = [place for place, term in enumerate(self.terms) if not term.length or pull[place].any()]
             terms, pull = [self.terms[place] for place in used], pull[used]
-            for start in range(0, len(x), CHUNK):
-                rows = slice(start, start + CHUNK)
-                mean = level + np.tensordot(covariances(terms, x[rows], self.x), pull, ([0, 2], [0, 1]))
+            for start in range(0, len(x), SMALL_CHUNK):
+                rows = slice(start, start + SMALL_CHUNK)
+                parts = zip(covariances(terms, x[rows], self.x), pull, strict=True)
+                mean = sum((covariance @ each for covariance, each in parts), np.full(1, level))
                 found[rows] += share * (_exp(mean) if logarithmic else mean)
         return found
 

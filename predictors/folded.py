@@ -27,6 +27,7 @@ class FoldedEnsemble(Predictor):
     """Members on normal scores. A kind writes `_trained`, `_told`, and what its file holds beside the warp."""
 
     least_samples = 8
+    belief = 1.0  # deviations follow the scale, which is many times wider for poor networks than for good ones
 
     @abstractmethod
     def _trained(self, x: Array, scores: Array, kept: Mask) -> None:

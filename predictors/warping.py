@@ -73,7 +73,7 @@ class Warp:
     def guess(self, mean: Array, std: Array) -> Guess:
         """Means and deviations of values from those of scores."""
         spread = (self.inverse(mean + std) - self.inverse(mean - std)) / 2
-        return Guess(self.inverse(mean), spread)
+        return Guess(self.inverse(mean), np.maximum(spread, 1e-9 * np.ptp(self.values)))
 
     def state(self) -> dict[str, Array]:
         """Arrays that make it again, with `restored`."""

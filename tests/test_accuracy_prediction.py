@@ -61,6 +61,16 @@ def test_records_of_every_run_are_written(table: Path, capsys: pytest.CaptureFix
     assert mean["auto+sources"] > mean["auto"]
 
 
+def test_what_the_table_knows_may_be_a_feature(table: Path) -> None:
+    """With the accuracy on other data as a feature of every network, eight labels order them better."""
+    given = ("--target", "accuracy@one", "--labels", "8", "--seeds", "2", "--predictors", "auto")
+    means = []
+    for more in ((), ("--features", "accuracy@two")):
+        assert compare(table, *given, *more) == 0
+        means.append(np.mean([record["kendall"] for record in json.loads(table.with_name("out.json").read_text())]))
+    assert means[1] > means[0]
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -73,10 +83,29 @@ def test_records_of_every_run_are_written(table: Path, capsys: pytest.CaptureFix
         (("--target", "accuracy@one", "--labels", "16", "--sources", "accuracy@one:20"), "is the target"),
         (("--target", "accuracy@one", "--labels", "16", "--sources", "accuracy@two"), "METRIC:LABELS"),
         (("--target", "accuracy@one", "--labels", "16", "--sources", "accuracy@few:20"), "12 labels"),
+        (("--target", "accuracy@one", "--features", "accuracy@one"), "is the target"),
+        (
+            ("--target", "accuracy@one", "--labels", "16", "--features", "accuracy@few"),
+            "'accuracy@few' is nan in row 12",
+        ),
         (("--target", "accuracy@one", "--labels", "16", "--statistics", "synflov"), "'synflov' is not known"),
         (("--target", "accuracy@one", "--labels", "16", "--statistics", "naswot"), "--images is needed"),
     ],
-    ids=["folds", "nan", "constant", "target", "predictor", "seeds", "itself", "form", "labels", "score", "images"],
+    ids=[
+        "folds",
+        "nan",
+        "constant",
+        "target",
+        "predictor",
+        "seeds",
+        "itself",
+        "form",
+        "labels",
+        "answer",
+        "undefined",
+        "score",
+        "images",
+    ],
 )
 def test_bad_input_is_told(
     table: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str

@@ -185,7 +185,12 @@ def _fit_accuracy(
             "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
             "tested": None if fitted.tested is None else _scores(fitted.tested),
         }
-        path = predictors.save(fitted.predictor, labels[0].data, metric, about)
+        left_out = {
+            "measured": fitted.values.tolist(),
+            "predicted": fitted.predictor.held.mean.tolist(),
+            "deviation": fitted.predictor.held.std.tolist(),
+        }
+        path = predictors.save(fitted.predictor, labels[0].data, metric, {**about, "left_out": left_out})
         predictors.save(fitted.universal, labels[0].data, metric, about)
     rows = [{"on": f"its {fitted.predictor.samples} labels, left out", **_scores(fitted.predictor.scores)}]
     if fitted.tested is not None:
