@@ -149,14 +149,16 @@ class Client:
         """A network by its key."""
         return self._told(Architecture, "GET", f"/architectures/{_part(key)}")
 
-    def export(self, job_id: str, path: Path, pick: str = "knee", seconds: float | None = 3600.0) -> Task:
-        """Export a network of the front and fetch it: the file is there whole or not at all.
+    def export(
+        self, job_id: str, path: Path, pick: str = "knee", seconds: float | None = 3600.0, precision: str = "fp32"
+    ) -> Task:
+        """Export a network of the front, in fp32 or int8, and fetch it: the file is there whole or not at all.
 
         Raises:
             ServiceError: the export failed; the message is its cause.
             TimeoutError: it took longer than `seconds`.
         """
-        task = self._told(Task, "POST", f"/jobs/{_part(job_id)}/exports", json={"pick": pick})
+        task = self._told(Task, "POST", f"/jobs/{_part(job_id)}/exports", json={"pick": pick, "precision": precision})
         task = self.finished(task.id, seconds)
         assert task.result is not None
         self.download(str(task.result["id"]), path)

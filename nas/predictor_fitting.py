@@ -41,7 +41,8 @@ class Fitted:
         predictor: for networks of the space.
         universal: for any network; what it knew of other spaces is kept. None where too little was measured.
         lookup: for any network, from what layers take alone. None where no layers were measured.
-        measured: (n,) values of the chosen networks.
+        chosen: (n, d) genotypes of the networks that were chosen and measured, the most telling first.
+        measured: (n,) their values.
         held: (n,) what was predicted for each without it.
         tested: measured and predicted values of random networks that were kept apart, and their scores.
         failed: why networks could not be measured.
@@ -50,6 +51,7 @@ class Fitted:
     predictor: Predictor
     universal: Graph | None
     lookup: Lookup | None
+    chosen: Population
     measured: Array
     held: Array
     tested: tuple[Array, Array, Scores] | None
@@ -150,7 +152,7 @@ def fit_device(
     if len(y) >= Graph.least_samples and (y > 0).all():
         checked_values(y, len(y), Graph.least_samples, Graph.name)
         universal = Graph(seed=seed).fit(nodes, y)
-    return Fitted(predictor, universal, lookup, values[train], predictor.held.mean, tested, failed)
+    return Fitted(predictor, universal, lookup, rows[train], values[train], predictor.held.mean, tested, failed)
 
 
 def _measured(

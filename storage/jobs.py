@@ -27,13 +27,16 @@ def random_id(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
-def create(connection: Connection, name: str, spec: Mapping[str, Any], now: datetime) -> str:
+def create(
+    connection: Connection, name: str, spec: Mapping[str, Any], now: datetime, submitted_by: str | None = None
+) -> str:
     """Add a QUEUED job and return its id: the slug of its name and six random characters."""
     values = {
         "name": checks.text(name, "a job's name"),
         "spec": checks.json_object(spec, "a job's spec"),
         "status": JobStatus.QUEUED,
         "created_at": now,
+        "submitted_by": submitted_by,
     }
     job_id: str | None = None
     while job_id is None:
@@ -253,6 +256,7 @@ def _jobs() -> Select[*tuple[Any, ...]]:
         JobRow.priority,
         JobRow.paused,
         JobRow.restarts,
+        JobRow.submitted_by,
     )
 
 

@@ -29,10 +29,15 @@ class Looking:
             return points.points(connection, job_id, metrics, start, end, stride)
 
     def metric_names(self, job_id: str) -> list[str]:
-        """The metrics that the first and the last evaluations of a job have."""
+        """The metrics that a job's first and last evaluations have, and those on its front."""
         with self._database.read() as connection:
             jobs.get(connection, job_id, self._store.name)
             return points.metric_names(connection, job_id)
+
+    def replicated(self, job_id: str) -> list[tuple[int, str, float]]:
+        """What was measured anew of a job's finalists: number of the evaluation, metric, value."""
+        with self._database.read() as connection:
+            return points.replicated(connection, job_id)
 
     def times(self, job_id: str, numbers: Iterable[int]) -> dict[int, datetime]:
         """When evaluations were recorded, by their numbers."""

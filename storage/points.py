@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Double, Select, func, or_, sel
 
 from storage import fronts
 from storage.database import rows_with_keys
-from storage.schema import EvaluationRow, FrontRow, MetricRow
+from storage.schema import EvaluationRow, FrontRow, MetricRow, ReplicationRow
 
 _NAMED = 100
 """Evaluations whose metrics give a job's metrics their names."""
@@ -77,14 +77,29 @@ def _plain(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[
 
 
 def metric_names(connection: Connection, job_id: str) -> list[str]:
-    """The metrics that the first and the last evaluations of a job have."""
+    """The metrics that a job's first and last evaluations have, and those on its front."""
     most = select(func.max(EvaluationRow.number)).where(EvaluationRow.job_id == job_id)
     last = connection.execute(most).scalar()
     if last is None:
         return []
     number, names = MetricRow.__table__.c.number, select(MetricRow.name).where(MetricRow.job_id == job_id)
-    ends = union(names.where(number < _NAMED), names.where(number > last - _NAMED))
-    return sorted(connection.scalars(ends))
+    on_front = select(FrontRow.number).where(FrontRow.job_id == job_id)
+    near = (number < _NAMED, number > last - _NAMED, number.in_(on_front))
+    return sorted(connection.scalars(union(*(names.where(each) for each in near))))
+
+
+def replicated(connection: Connection, job_id: str) -> list[tuple[int, str, float]]:
+    """What was measured anew of a job's finalists: number of the evaluation, metric, value."""
+    row = ReplicationRow
+    statement = (
+        select(EvaluationRow.number, row.metric, row.value)
+        .join(
+            EvaluationRow,
+            (EvaluationRow.job_id == row.job_id) & (EvaluationRow.architecture_key == row.architecture_key),
+        )
+        .where(row.job_id == job_id)
+    )
+    return [(number, metric, value) for number, metric, value in connection.execute(statement)]
 
 
 def times(connection: Connection, job_id: str, numbers: Iterable[int]) -> dict[int, datetime]:

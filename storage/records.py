@@ -51,7 +51,7 @@ class Job:
     `owner`, `heartbeat_at` and `lease_seconds` are None unless the job is RUNNING. `proposed` and `evaluated`
     count its proposals and evaluations. A job that is `paused` is QUEUED and is not claimed until it is resumed; of
     those that wait the one with the greatest `priority` is next. `restarts` tells of each driver that was lost: `at`
-    (ISO time), `evaluated`, `reason`.
+    (ISO time), `evaluated`, `reason`. `submitted_by` names the token by which a service got the job; None without one.
     """
 
     id: str
@@ -71,6 +71,7 @@ class Job:
     priority: int = 0
     paused: bool = False
     restarts: Sequence[Json] = ()
+    submitted_by: str | None = None
 
     @property
     def lease_ends_at(self) -> datetime | None:

@@ -46,7 +46,8 @@ class Base(DeclarativeBase):
 class JobRow(Base):
     """A search and who runs it. `fence` counts its claims; the lease ends `lease_seconds` after the heartbeat.
 
-    `restarts` are the drivers that were lost: when, after how many evaluations, and how that was known.
+    `restarts` are the drivers that were lost: when, after how many evaluations, and how that was known; `submitted_by`
+    is the name of the token by which a service got the job.
     """
 
     __tablename__ = "jobs"
@@ -66,6 +67,7 @@ class JobRow(Base):
     priority: Mapped[int] = mapped_column(default=0, server_default="0")
     paused: Mapped[bool] = mapped_column(default=False, server_default=false())
     restarts: Mapped[list[dict[str, Any]]] = mapped_column(JSON(), default=list, server_default="[]")
+    submitted_by: Mapped[str | None] = mapped_column(PlainText)
 
 
 class ArchitectureRow(Base):

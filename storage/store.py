@@ -86,14 +86,19 @@ class ResultStore:
 
     # Jobs
 
-    def create_job(self, name: str, spec: Mapping[str, Any]) -> Job:
+    def create_job(self, name: str, spec: Mapping[str, Any], *, submitted_by: str | None = None) -> Job:
         """Queue a job. Its id is the slug of its name and six random characters.
+
+        Args:
+            name: for people.
+            spec: a JSON object.
+            submitted_by: name of the token by which a service got it.
 
         Raises:
             InvalidRecord: the spec is no JSON object, or the name is empty.
         """
         with self.database.write() as connection:
-            job_id = jobs.create(connection, name, spec, self.clock())
+            job_id = jobs.create(connection, name, spec, self.clock(), submitted_by)
             return jobs.get(connection, job_id, self.name)
 
     def job(self, job_id: str) -> Job:

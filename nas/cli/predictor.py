@@ -120,6 +120,7 @@ def fit(
             "tested": None if fitted.tested is None else _scores(fitted.tested[2]),
         }
         left_out = {
+            "choices": [made.choices(row) for row in fitted.chosen],
             "measured": fitted.measured.tolist(),
             "predicted": fitted.predictor.held.mean.tolist(),
             "deviation": fitted.predictor.held.std.tolist(),

@@ -76,20 +76,25 @@ def token_of(request: Request, given: HTTPAuthorizationCredentials | None = None
     return records.check_token(text)
 
 
+def who_asks(
+    request: Request, settings: Settings, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Token | None:
+    """The token of a request; None where the operator wants none."""
+    return token_of(request, given) if settings.tokens else None
+
+
+Who = Annotated[Token | None, Depends(who_asks)]
+
+
 def needs(role: Role) -> Callable[..., None]:
     """A dependency that lets requests in whose token has this role or a greater one."""
 
-    def check(
-        request: Request,
-        settings: Settings,
-        given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    ) -> None:
+    def check(request: Request, settings: Settings, token: Who) -> None:
         if not settings.tokens:
             return
         challenge = {"WWW-Authenticate": "Bearer"}
-        token = token_of(request, given)
         if token is None:
-            known = given is not None or cookie_name(request) in request.cookies
+            known = "authorization" in request.headers or cookie_name(request) in request.cookies
             detail = (
                 "the token is not known, or its time is over"
                 if known

@@ -1,5 +1,6 @@
 """Jobs over HTTP: submit, list, show, cancel, pause, resume."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Query, Request
@@ -9,11 +10,11 @@ from nas.jobspec.document import DocumentError, parse_text
 from nas.jobspec.errors import JobSpecError
 from nas.jobspec.load import parse_job
 from nas.jobspec.spec import JobSpec
-from nas.objectives import Objective
-from nas.service.access import READ, SUBMIT, Settings, Store
+from nas.objectives import Objective, deviation
+from nas.service.access import READ, SUBMIT, Settings, Store, Who
 from nas.service.bodies import read_text
 from nas.service.schemas import Evaluation, Front, Job, Page, Verdict
-from storage.records import JobStatus
+from storage.records import JobStatus, Replication
 from storage.store import ResultStore
 
 MOST_AT_ONCE = 1000
@@ -33,11 +34,11 @@ _JOB_BODY = {
 
 
 @router.post("", status_code=201, dependencies=[SUBMIT], openapi_extra=_JOB_BODY)
-async def submit(request: Request, store: Store, settings: Settings) -> Job:
+async def submit(request: Request, store: Store, settings: Settings, who: Who) -> Job:
     """Queue a job, if nothing is wrong with it: YAML, or JSON with `Content-Type: application/json`."""
     text = await read_text(request, settings.job_bytes)
     try:
-        return await run_in_threadpool(_queue, text, _is_json(request), store, settings)
+        return await run_in_threadpool(_queue, text, _is_json(request), store, settings, who)
     except DocumentError as error:
         raise HTTPException(400, str(error)) from None
 
@@ -66,9 +67,10 @@ def _judged(text: str, is_json: bool, settings: Settings) -> JobSpec:
     return parse_job(plain, source="the job", allow_code=settings.allow_code, allowed_folders=folders)
 
 
-def _queue(text: str, is_json: bool, store: Store, settings: Settings) -> Job:
+def _queue(text: str, is_json: bool, store: Store, settings: Settings, who: Who) -> Job:
     spec = _judged(text, is_json, settings)
-    return Job.model_validate(store.create_job(spec.name, spec.model_dump(mode="json")))
+    submitted_by = None if who is None else who.name
+    return Job.model_validate(store.create_job(spec.name, spec.model_dump(mode="json"), submitted_by=submitted_by))
 
 
 @router.get("", dependencies=[READ])
@@ -141,9 +143,18 @@ def front(job_id: str, store: Store) -> Front:
 
 
 def front_of(store: ResultStore, job_id: str) -> Front:
-    """The front of a job, of a store that is open."""
+    """The front of a job, of a store that is open, with what was measured anew in the place of what was searched by."""
     objectives = [Objective(**given) for given in store.job(job_id).spec["objectives"]]
+    anew: dict[str, dict[str, Replication]] = {}
+    for row in store.replications(job_id):
+        anew.setdefault(row.architecture_key, {})[row.metric] = row
+    found = []
+    for each in store.front(job_id):
+        measured = {metric: row.value for metric, row in anew.get(each.architecture_key, {}).items()}
+        sure = {deviation(metric): 0.0 for metric in measured if deviation(metric) in each.metrics}
+        found.append(replace(each, metrics={**each.metrics, **measured, **sure}))
     return Front(
         objectives=[objective.model_dump() for objective in objectives],
-        evaluations=[Evaluation.model_validate(each) for each in store.front(job_id)],
+        evaluations=[Evaluation.model_validate(each) for each in found],
+        unstable=[key for key, rows in anew.items() if not all(row.stable for row in rows.values())],
     )

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from nas.service.access import READ, Looked, Store
 from nas.service.schemas import Failure
 from storage.looking import Looking
 from storage.points import Points
+from storage.records import JobStatus
 from storage.store import ResultStore
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["pictures"])
@@ -22,6 +23,9 @@ MOST_POINTS = 50_000
 """Evaluations of one answer; of more, every so many-th and the front."""
 
 MOST_METRICS = 12
+
+TRAINED = "@trained"
+"""What ends the name of a metric of a network that was trained alone."""
 
 KIND = "application/vnd.nas.points"
 
@@ -36,7 +40,8 @@ def points(
 
     The header has `columns`, their names; `rows`; `stride`, 1 unless evaluations are left out; `front`, the numbers of
     those on the front; `objectives`; `next`, the evaluation to go on from. Each column is `rows` 64-bit floats, little-
-    endian, NaN where there is no value; the first two are `number` and `failed`. Spaces after the header align them.
+    endian, NaN where there is no value; the first two are `number` and `failed`. What was measured anew at the end of
+    the job stands in the place of what the search went by. Spaces after the header align them.
     """
     return Response(points_of(store, job_id, start), media_type=KIND)
 
@@ -50,8 +55,12 @@ def failures(job_id: str, looked: Looked) -> list[Failure]:
 def points_of(store: ResultStore, job_id: str, start: int = 0) -> bytes:
     """What `points` answers, of a store that is open."""
     job, looking = store.job(job_id), Looking(store)
+    known = looking.metric_names(job_id)
     objectives = [Objective(**given) for given in job.spec["objectives"]]
-    metrics = shown_metrics(objectives, looking.metric_names(job_id))
+    if job.status is JobStatus.SUCCEEDED:  # the front is then that of the networks that were trained, if there are any
+        trained = {each.metric: f"{each.metric}{TRAINED}" for each in objectives if f"{each.metric}{TRAINED}" in known}
+        objectives = [each.model_copy(update={"metric": trained.get(each.metric, each.metric)}) for each in objectives]
+    metrics = shown_metrics(objectives, known)
     stride = max(1, -(-(job.evaluated - start) // MOST_POINTS))
     found = looking.points(job_id, metrics, start, stride=stride)
     header = {
@@ -62,7 +71,20 @@ def points_of(store: ResultStore, job_id: str, start: int = 0) -> bytes:
         "objectives": [objective.model_dump() for objective in objectives],
         "next": max(job.evaluated, found.numbers[-1] + 1 if found.numbers else 0, start),
     }
-    return packed(header, columns(found, metrics))
+    table = columns(found, metrics)
+    for number, metric, value in looking.replicated(job_id):
+        _report(table, metrics, number, {metric: value, deviation(metric): 0.0})
+    return packed(header, table)
+
+
+def _report(table: NDArray[np.float64], metrics: Sequence[str], number: int, values: Mapping[str, float]) -> None:
+    """Put what was measured anew in the place of what the search went by."""
+    place = int(np.searchsorted(table[0], number))
+    if place == table.shape[1] or table[0, place] != number:
+        return
+    for metric, value in values.items():
+        if metric in metrics:
+            table[2 + metrics.index(metric), place] = value
 
 
 def shown_metrics(objectives: Sequence[Objective], known: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter
 
 from nas.service.access import READ, Settings
-from nas.service.schemas import Predictor, Predictors
+from nas.service.schemas import LeftOut, Predictor, Predictors
 
 if TYPE_CHECKING:
     from nas.predictor_store import Entry
@@ -42,7 +42,8 @@ def _told(entry: "Entry", stored: "Stored") -> Predictor:
     assert calibration is not None, entry  # a file holds a predictor that was fitted
     given = about.get("left_out") or {}
     reach = calibration.reach(np.array(given.get("deviation", ()), np.float64), LEVEL)
-    rows = zip(given.get("measured", ()), given.get("predicted", ()), reach.tolist(), strict=True)
+    measured, predicted = given.get("measured", ()), given.get("predicted", ())
+    rows = zip(measured, predicted, reach.tolist(), given.get("choices") or [{}] * len(measured), strict=True)
     return Predictor(
         device=entry.device,
         metric=entry.metric,
@@ -53,7 +54,10 @@ def _told(entry: "Entry", stored: "Stored") -> Predictor:
         scores={} if predictor.scores is None else predictor.scores._asdict(),
         tested=about.get("tested") or {},
         fitted=about.get("fitted"),
-        left_out=[{"measured": y, "predicted": mean, "low": mean - r, "high": mean + r} for y, mean, r in rows],
+        left_out=[
+            LeftOut(measured=y, predicted=mean, low=mean - r, high=mean + r, choices=choices)
+            for y, mean, r, choices in rows
+        ],
         coverage=[
             {"level": level, "share": float((calibration.errors <= calibration.left_out(level)).mean())}
             for level in LEVELS

@@ -30,7 +30,10 @@ class Told(BaseModel):
 
 
 class Job(Told):
-    """A search: what it asks for and where it stands. `restarts` tells of drivers that were lost."""
+    """A search: what it asks for and where it stands.
+
+    `restarts` tells of drivers that were lost, `submitted_by` is the name of the token that brought it, if one did.
+    """
 
     id: str
     name: str
@@ -44,6 +47,7 @@ class Job(Told):
     finished_at: datetime | None
     heartbeat_at: datetime | None
     restarts: list[dict[str, Any]]
+    submitted_by: str | None
     spec: Plain
 
 
@@ -67,10 +71,15 @@ class Page(BaseModel):
 
 
 class Front(BaseModel):
-    """The Pareto front of a job, ascending in the first objective's loss."""
+    """The Pareto front of a job, ascending in the first objective's loss.
+
+    What was measured anew at the end of the job stands in the place of what the search went by; `unstable` are the keys
+    of networks whose values did not replicate.
+    """
 
     objectives: list[Plain]
     evaluations: list[Evaluation]
+    unstable: list[str] = []
 
 
 class Architecture(Told):
@@ -239,12 +248,25 @@ class Network(BaseModel):
     left_out: int
 
 
+class LeftOut(BaseModel):
+    """A sample of a predictor: what was measured, what was predicted without it, and its 90 % interval.
+
+    `choices` say which network it was, decision -> option.
+    """
+
+    measured: float
+    predicted: float
+    low: float
+    high: float
+    choices: Plain
+
+
 class Predictor(BaseModel):
     """What predicts a metric of a device, and how far it can be trusted.
 
-    `left_out` has for each of its samples what was measured, what was predicted without it, and the ends of the 90 %
-    interval; it is empty for one that learned from networks of several spaces. `coverage` tells for levels of intervals
-    the share of the samples that they hold, each judged by the others.
+    `left_out` has its samples in the order in which they were chosen; it is empty for one that learned from networks of
+    several spaces. `coverage` tells for levels of intervals the share of the samples that they hold, each judged by the
+    others.
     """
 
     device: str
@@ -256,7 +278,7 @@ class Predictor(BaseModel):
     scores: Metrics
     tested: Metrics
     fitted: str | None
-    left_out: list[dict[str, float]]
+    left_out: list[LeftOut]
     coverage: list[dict[str, float]]
 
 

@@ -60,6 +60,8 @@ def test_submit_pause_and_resume(page: Page, served: Service, store: ResultStore
     button.click()
     expect(page.get_by_role("heading", name="typed")).to_be_visible()
     job_id = page.url.rpartition("/")[2]
+    expect(page.locator("table#front tbody tr").first).to_be_visible()  # the search runs, and the page follows
+    expect(page.locator("#state")).to_contain_text("Submitted bytest")
     page.goto(served.page)
     row(page, job_id).get_by_role("button", name="Pause").click()
     expect(row(page, job_id)).to_contain_text("PAUSED")

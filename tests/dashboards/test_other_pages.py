@@ -57,6 +57,9 @@ def test_predictors(page: Page, served: Service) -> None:
     title = section.locator("h2").inner_text()
     rows = download(page, f"{title}: predicted without it, with 90 % intervals")
     assert len(rows) == 12
+    section.get_by_text("The 12 networks that were chosen").click()
+    expect(section.locator("tbody tr")).to_have_count(12)
+    expect(section.locator("tbody tr").first).to_contain_text("resolution 32")
     assert all(float(row["low"]) <= float(row["predicted"]) <= float(row["high"]) for row in rows)
 
 

@@ -6,7 +6,7 @@ import { short } from "./numbers.js";
 const MOST_ROWS = 200;
 
 // `mark(number)` is called for the row that is looked at; `href(key)` is where a network is shown, null where it is not.
-export function frontTable(node, { objectives, evaluations }, mark, href) {
+export function frontTable(node, objectives, { evaluations, unstable }, mark, href) {
   const metric = (name) => ({
     name, number: true,
     cell: ({ metrics }) => short(metrics[name]) + (metrics[`${name} deviation`] > 0 ? ` ± ${short(metrics[`${name} deviation`])}` : ""),
@@ -14,6 +14,7 @@ export function frontTable(node, { objectives, evaluations }, mark, href) {
   const columns = [
     { name: "Network", cell: (each) => element(href(each.architecture_key) ? "a" : "span", { class: "mono", href: href(each.architecture_key),
       onfocus: () => mark(each.number), onmouseenter: () => mark(each.number) }, each.architecture_key.slice(0, 12)) },
+    ...(unstable.length ? [{ name: "Measured anew", cell: (each) => (unstable.includes(each.architecture_key) ? "did not replicate" : "") }] : []),
     ...objectives.map((objective) => metric(objective.metric)),
     { name: "Evaluation", number: true, cell: (each) => short(each.number) },
   ];

@@ -74,7 +74,7 @@ async function choose(row) {
 }
 
 async function showTable() {
-  frontTable(place("front"), await ask(`${path}/front`), (number) => page.front.mark(number), (key) => `${path}/networks/${key}`);
+  frontTable(place("front"), page.points.objectives, await ask(`${path}/front`), (number) => page.front.mark(number), (key) => `${path}/networks/${key}`);
 }
 
 async function showHypervolume() {

@@ -30,7 +30,7 @@ export function tookSeconds(job) {
 export function facts(job) {
   const took = tookSeconds(job);
   const rows = [["State", stateOf(job)], ["Evaluations", progressOf(job)], ["Strategy", job.spec?.strategy?.name ?? "–"],
-    ["Space", job.spec?.space?.name ?? "–"], ["Time", took === null ? "–" : duration(took)],
+    ["Submitted by", job.submitted_by ?? "–"], ["Space", job.spec?.space?.name ?? "–"], ["Time", took === null ? "–" : duration(took)],
     ...(job.restarts.length ? [["Drivers lost", String(job.restarts.length)]] : [])];
   return element("dl", { class: "facts" }, rows.map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, value))));

@@ -39,7 +39,7 @@ function update(job) {
   state.replaceChildren(stateOf(job), job.error ? element("span", { class: "cause" }, job.error) : "");
   evaluations.replaceChildren(...progressOf(job).filter(Boolean));
   strategy.textContent = job.spec?.strategy?.name ?? "–";
-  submitted.textContent = moment(job.created_at);
+  submitted.replaceChildren(moment(job.created_at), element("div", { class: "quiet" }, job.submitted_by ? `by ${job.submitted_by}` : ""));
   if (!buttons.contains(document.activeElement)) buttons.replaceChildren(...actions(job, replace).filter(Boolean));
   return entry;
 }

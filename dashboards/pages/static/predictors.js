@@ -1,7 +1,7 @@
 // Predictors: predicted against measured, what their intervals hold, and where they err.
 
 import { csvOf } from "./chart.js";
-import { element, place } from "./element.js";
+import { element, place, table } from "./element.js";
 import { Intervals } from "./intervals.js";
 import { Lines } from "./lines.js";
 import { short } from "./numbers.js";
@@ -29,7 +29,18 @@ function card(each) {
     { xName: "level of the interval", yName: "share held", dots: true });
   grid.append(coverage.chart.node);
   node.append(grid);
+  if (each.left_out.length) node.append(samples(each.left_out));
   return node;
+}
+
+// Which networks were chosen to be measured, the most telling first.
+function samples(rows) {
+  const told = (choices) => Object.entries(choices).map(([name, option]) => `${name} ${typeof option === "string" ? option : JSON.stringify(option)}`).join(", ");
+  return element("details", {}, element("summary", {}, `The ${rows.length} networks that were chosen`),
+    element("div", { class: "scroll", role: "region", "aria-label": "Chosen networks", tabindex: 0 }, table([
+      { name: "Measured", number: true, cell: ({ measured }) => short(measured) },
+      { name: "Predicted without it", number: true, cell: ({ predicted }) => short(predicted) },
+      { name: "Choices", cell: ({ choices }) => told(choices) || "not kept" }], rows)));
 }
 
 async function begin() {

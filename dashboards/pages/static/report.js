@@ -27,7 +27,7 @@ place("state").append(facts(told.job));
 place("charts").append(front.scatter.chart.node, hypervolume.node, front.parallel.chart.node);
 show(place("notice"), noticeOf(points, ENDED.includes(told.job.status)));
 hypervolume.show(told.progress);
-frontTable(place("front"), told.front, (number) => front.mark(number), () => null);
+frontTable(place("front"), points.objectives, told.front, (number) => front.mark(number), () => null);
 showImportance(place("importance"), told.importance, points.objectives.map(({ metric }) => metric), view);
 showFailures(place("failures"), told.failures);
 showRounds(place("rounds"), told.rounds);

@@ -12,7 +12,17 @@ from toy_records import architecture
 
 from nas.service import points
 from nas.service.importance import shares
-from storage.records import Device, Evaluation, Measurement, Outcome
+from storage.records import (
+    Device,
+    Evaluation,
+    JobStatus,
+    Lease,
+    Measurement,
+    Outcome,
+    Replication,
+    Training,
+    TrainingStatus,
+)
 from storage.store import ResultStore
 
 OBJECTIVES = [{"metric": "a", "direction": "max"}, {"metric": "b", "direction": "min", "bound": 0.8}]
@@ -63,6 +73,36 @@ def test_points(client: TestClient, store: ResultStore, made: tuple[str, np.ndar
     header, columns = unpacked(client.get(f"/jobs/{job_id}/points?start=290").content)
     assert columns["number"].tolist() == list(range(290, 300))
     assert client.get("/jobs/nobody/points").status_code == 404
+
+
+def test_what_is_reported(client: TestClient, store: ResultStore, made: tuple[str, np.ndarray]) -> None:
+    """Values that were measured anew replace those of the search everywhere; unstable ones are told."""
+    job_id, values = made
+    lease = Lease(job_id, store.job(job_id).fence)
+    first, second = store.front(job_id)[:2]
+    store.add_replications(lease, [
+        Replication(first.architecture_key, "b", 0.123, first.metrics["b"], stable=True),
+        Replication(second.architecture_key, "b", 0.456, second.metrics["b"], stable=False)])  # fmt: skip
+    _, columns = unpacked(client.get(f"/jobs/{job_id}/points").content)
+    assert (columns["b"][first.number], columns["b"][second.number]) == (0.123, 0.456)
+    assert columns["a"][first.number] == values[first.number, 0]
+    told = client.get(f"/jobs/{job_id}/front").json()
+    assert [each["metrics"]["b"] for each in told["evaluations"][:2]] == [0.123, 0.456]
+    assert told["unstable"] == [second.architecture_key]
+
+
+def test_trained_networks_are_the_front(client: TestClient, store: ResultStore, made: tuple[str, np.ndarray]) -> None:
+    """The objectives of a job that ended are about what its trained networks do."""
+    job_id, _ = made
+    lease = Lease(job_id, store.job(job_id).fence)
+    best = store.front(job_id)[0]
+    row = Training(best.architecture_key, {}, 1, TrainingStatus.FINISHED)
+    store.record_training(lease, row, {"a@trained": 0.9})
+    assert unpacked(client.get(f"/jobs/{job_id}/points").content)[0]["objectives"][0]["metric"] == "a"
+    store.finish(lease, JobStatus.SUCCEEDED)
+    header, columns = unpacked(client.get(f"/jobs/{job_id}/points").content)
+    assert [each["metric"] for each in header["objectives"]] == ["a@trained", "b"]
+    assert columns["a@trained"][best.number] == 0.9
 
 
 def test_thinned_points(client: TestClient, made: tuple[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +181,13 @@ def test_agreement_and_noise(client: TestClient, store: ResultStore) -> None:
     met = client.get(f"/architectures/{architecture(0).key}/encounters").json()
     assert [each["job_name"] for each in met["jobs"]] == ["done"]
     assert [each["device_name"] for each in met["measured"]] == ["cpu", "edge_%"]
+
+
+def test_who_submitted(client: TestClient, store: ResultStore) -> None:
+    """A job is told with the name of the token that brought it; one of the command line has none."""
+    text = "name: x\nspace: mobilenet_v3\nobjectives: [macs]\nstrategy: random\nbudget: {evaluations: 1}\n"
+    assert client.post("/jobs", content=text).json()["submitted_by"] == "test"
+    assert store.create_job("y", {}).submitted_by is None
 
 
 def test_verdicts(client: TestClient, store: ResultStore) -> None:
