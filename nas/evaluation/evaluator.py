@@ -118,8 +118,8 @@ class RayEvaluator:
         subnet = ray.remote(SubnetActor)
         self._subnets = Stage(
             "evaluation",
-            # Those that only make models are idle while trials, which need the processors, run.
-            lambda: subnet.options(num_cpus=1 if scored or zero_cost else 0).remote(space, *shared),
+            # Those that make models or find zero-cost scores are idle while trials, which need the processors, run.
+            lambda: subnet.options(num_cpus=1 if scored else 0).remote(space, *shared),
             workers,
             method="evaluate",
             returns=3,
