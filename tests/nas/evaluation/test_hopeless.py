@@ -114,6 +114,11 @@ def test_the_least_accuracy_is_that_of_who_costs_no_more() -> None:
         evaluator.submit([Request(key, rows[place])])
         evaluator.wait()
     assert [inner.least[key] for key in keys] == [None, 0.5, 0.8, 0.8]
+    guessed = CuttingEvaluator(inner, SPACE, objectives)
+    guessed.submit([Request(keys[0], rows[order[0]], {"accuracy": 0.99})])
+    guessed.wait()
+    guessed.submit([Request(keys[1], rows[order[1]])])
+    assert inner.least[keys[1]] is None  # a prediction gives nobody up
     again = CuttingEvaluator(inner, SPACE, objectives, history=[(rows[order[0]], {"accuracy": 0.6})])
     again.submit([Request(keys[3], rows[order[3]])])
     assert inner.least[keys[3]] == 0.6
