@@ -1,8 +1,6 @@
 """`nas predictor`: know what a network will take on a device without measuring it there."""
 
 import json
-import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +13,7 @@ from nas.cli.failure import bad_input, stop
 from nas.cli.options import AsJson, Default, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_json, print_table
 from nas.cli.profile import device_section
-from nas.jobspec.document import read_document
+from nas.cli.space_section import space_section
 from nas.predictor_store import Entry, PredictorStore
 from predictors.accuracy import Accuracy
 from predictors.errors import PredictorError
@@ -82,7 +80,7 @@ def fit(
         section = {"name": _HOST, "threads": 1} if device == _HOST else device_section(device)
         target = make_device(section, where=device)
         _check(samples, tests, seed, metric, metrics_of(section), plot)
-        recipe = _space_section(space)
+        recipe = space_section(space)
     from nas.calibration_plot import calibration_png  # matplotlib and torch take seconds to import
     from nas.jobspec.space_code import space_recipe
     from nas.predictor_fitting import fit_device
@@ -319,19 +317,6 @@ def _check(samples: int, tests: int, seed: int, metric: str, metrics: tuple[str,
         raise ValueError(f"--metric {metric!r} is not told by this device; known: {', '.join(metrics)}")
     if plot is not None and not plot.resolve().parent.is_dir():
         raise ValueError(f"--plot {plot}: the folder {plot.parent} does not exist")
-
-
-def _space_section(given: str) -> dict[str, Any]:
-    """The section of a space: of a job file, or a name alone."""
-    if not re.fullmatch(r"[A-Za-z0-9_]+", given):
-        job = read_document(Path(given))
-        found = job.get("space") if isinstance(job, Mapping) else None
-        if isinstance(found, str):
-            return {"name": found}
-        if not isinstance(found, Mapping) or "name" not in found:
-            raise ValueError(f"--space {given}: the file has no section 'space' with a name")
-        return dict(found)
-    return {"name": given}
 
 
 def _known(predictors: PredictorStore, target: Device, metric: str) -> Any:

@@ -1,16 +1,19 @@
 """`nas profile`: measuring without a job."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import onnx
 import typer
+from rich.progress import Progress
 
 from nas.cli.failure import bad_input, stop
 from nas.cli.options import AsJson, open_store
 from nas.cli.output import messages, print_json, print_table
+from nas.cli.space_section import space_section
 from nas.jobspec.device_file import read_device
 from profilers.device import Device
 from profilers.errors import DeviceLost, ModelRefused
@@ -30,7 +33,14 @@ LAYER_RUNS = 50
 
 
 def profile(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file; it need not be trusted.")],
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL.onnx]", help="An ONNX file; it need not be trusted.")
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help="In place of a model: a space, or a job file with one, whose --layers are measured."),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="With --space, the networks that are measured at most.")] = 32,
     device: Annotated[
         str | None,
         typer.Option(metavar="FILE:NAME", help="A device of devices.yaml or of a job file, in place of this CPU."),
@@ -49,8 +59,12 @@ def profile(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what an ONNX file takes on this machine's CPU, or on another device."""
+    """Tell what an ONNX file, or each layer of a search space, takes on this machine's CPU or another device."""
     with bad_input():
+        if (model is None) == (space is None):
+            raise ValueError("give either a MODEL.onnx or a --space")
+        if space is not None and not (with_layers and samples >= 1):
+            raise ValueError(f"--space needs --layers, and --samples of at least 1 (got {samples})")
         section = {
             "threads": threads,
             "precision": precision,
@@ -67,12 +81,14 @@ def profile(
         if with_layers and not target.tells_layers:
             raise ValueError(f"--layers: device {target.name!r} of kind {target.kind} does not tell them; leave it out")
         limits = Limits(wall_s=timeout, cpu_s=timeout * threads)
-        if model.stat().st_size > limits.model_bytes:
-            raise ModelRefused(f"{model} has {model.stat().st_size} bytes; allowed: at most {limits.model_bytes}")
-        content = model.read_bytes()
+        content = b"" if model is None else _read(model, limits)
         if with_layers and store is not None and not target.computed:
             open_store(store, create=True).close()  # what is wrong with it is told before the work
     rule = TimingRule(layer_runs=LAYER_RUNS if with_layers else 0)
+    if model is None:
+        assert space is not None
+        _survey(space, samples, target, rule, limits, store, as_json)
+        return
     measured = _measured(model, content, target, rule, limits)
     summary = measured.summary()
     if not with_layers:
@@ -84,7 +100,7 @@ def profile(
         rows = [asdict(layer) for layer in measured.layers]
         summary["layers_ms"] = math.fsum(layer.latency_ms for layer in measured.layers)
     if with_layers and store is not None and not target.computed:
-        _keep(store, target, measured)
+        _keep(store, target, measured.fingerprint, [each for each in measured.layers if isinstance(each, LayerTime)])
     if as_json:
         print_json({**summary, "layers": rows} if with_layers else summary)
         return
@@ -92,6 +108,13 @@ def profile(
     if with_layers:
         shown = [{key: value for key, value in row.items() if key not in ("signature", "provider")} for row in rows]
         print_table(shown, empty="no layers: the model only reshapes")
+
+
+def _read(model: Path, limits: Limits) -> bytes:
+    """The file, if it is not too large."""
+    if model.stat().st_size > limits.model_bytes:
+        raise ModelRefused(f"{model} has {model.stat().st_size} bytes; allowed: at most {limits.model_bytes}")
+    return model.read_bytes()
 
 
 def _measured(model: Path, content: bytes, device: Device, rule: TimingRule, limits: Limits) -> Measurement:
@@ -121,12 +144,56 @@ def _compared(model: onnx.ModelProto, floats: Measurement, integers: Measurement
     return rows
 
 
-def _keep(url: str, device: Device, measured: Measurement) -> None:
+def _survey(
+    given: str, samples: int, device: Device, rule: TimingRule, limits: Limits, store: str | None, as_json: bool
+) -> None:
+    """Measure each layer of a space once at least, show what they take, and keep it where there is a store."""
+    with bad_input():
+        if device.computed:
+            raise ValueError(f"--space: device {device.name!r} of kind {device.kind} computes layers; none are kept")
+        section = space_section(given)
+    from nas.jobspec.space_code import space_recipe  # torch takes seconds to import
+    from nas.layer_survey import cover, survey
+
+    with bad_input():
+        space = space_recipe(section, allow_code=False).make()
+        chosen = cover(space, samples)
+        try:
+            with (
+                Progress(console=messages, disable=not messages.is_terminal) as bars,
+                open_profiler(device, rule, limits) as profiler,
+            ):
+                task = bars.add_task("measuring", total=len(chosen.rows))
+                found = survey(space, chosen.rows, device, profiler, lambda done: bars.update(task, completed=done))
+        except DeviceLost as error:
+            raise stop(str(error), 1) from error
+    for reason in found.failed:
+        messages.print(f"a network could not be measured: {reason}")
+    if store is not None:
+        _keep(store, device, found.fingerprint, found.layers)
+    rows = [asdict(layer) for layer in found.layers]
+    told = {
+        "space": space.name,
+        "device": device.name,
+        "fingerprint": found.fingerprint,
+        "networks": len(chosen.rows) - len(found.failed),
+        "layers_of_the_space": chosen.layers,
+        "layers_in_these_networks": chosen.covered,
+        "signatures": len(rows),
+    }
+    if as_json:
+        print_json({**told, "layers": rows})
+        return
+    print_table([{"": name, "value": value} for name, value in told.items()])
+    print_table([{key: row[key] for key in ("op", "signature", "latency_ms")} for row in rows])
+
+
+def _keep(url: str, device: Device, fingerprint: str, layers: Sequence[LayerTime]) -> None:
     """Record the device and what layers take on it."""
-    rows = [Layer(each.signature, each.op, each.latency_ms) for each in measured.layers if isinstance(each, LayerTime)]
+    rows = [Layer(each.signature, each.op, each.latency_ms) for each in layers]
     with open_store(url, create=True) as opened:
-        opened.add_device(StoredDevice(measured.fingerprint, device.name, dict(device.description)))
-        opened.add_layers(measured.fingerprint, rows)
+        opened.add_device(StoredDevice(fingerprint, device.name, dict(device.description)))
+        opened.add_layers(fingerprint, rows)
     messages.print(f"{len(rows)} layers of device {device.name} are kept in {opened.name}")
 
 

@@ -5,11 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from nas.cli.main import app
 from storage.store import ResultStore
 from tests.profilers import onnx_models
+
+SPACE = {
+    "name": "mobilenet_v3",
+    "resolutions": [16],
+    "widths": [8, 16],
+    "strides": [1, 2],
+    "activations": ["relu", "relu"],
+    "squeeze_excite": [False, False],
+    "depths": [1, 2],
+    "kernels": [3, 5],
+}
 
 
 @pytest.fixture
@@ -55,6 +67,44 @@ def test_layers_of_both_formats(model: Path) -> None:
     ran = CliRunner().invoke(app, ["profile", str(model), "--layers", "--precision", "int8"])
     assert ran.exit_code == 0
     assert "speedup" in ran.stdout
+
+
+def test_layers_of_a_space_are_measured_once_at_least_and_kept(tmp_path: Path) -> None:
+    """Every kind of convolution that a small space has; networks that have the most new ones come first."""
+    url = f"sqlite:///{tmp_path}/nas.db"
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump({"space": SPACE}))
+    seen = profile("--space", tmp_path / "job.yaml", "--layers", "--optimisation", "extended", "--store", url)
+    assert seen["layers_in_these_networks"] == seen["layers_of_the_space"]
+    assert 1 < seen["networks"] <= 32
+    signatures = [layer["signature"] for layer in seen["layers"]]
+    assert len(signatures) == len(set(signatures)) == seen["signatures"]
+    for size in (3, 5):
+        assert any(f"kernel_shape={size},{size}" in each for each in signatures)
+    with ResultStore(url, create=False) as store:
+        kept = store.layers(seen["fingerprint"])
+    assert {layer.signature: layer.latency_ms for layer in kept} == {
+        layer["signature"]: layer["latency_ms"] for layer in seen["layers"]
+    }
+    fewer = profile("--space", tmp_path / "job.yaml", "--layers", "--samples", 1)
+    assert fewer["networks"] == 1
+    assert fewer["layers_in_these_networks"] < fewer["layers_of_the_space"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give either a MODEL.onnx or a --space"),
+        (["--space", "nasbench201"], "--space needs --layers"),
+        (["--space", "nasbench201", "--layers", "--samples", "0"], "at least 1 (got 0)"),
+        (["--space", "nasbench202", "--layers"], "nasbench202"),
+        (["--space", "nowhere.yaml", "--layers"], "nowhere.yaml: no such file"),
+    ],
+)
+def test_bad_spaces(options: list[str], message: str) -> None:
+    """Are told before anything is measured."""
+    ran = CliRunner().invoke(app, ["profile", *options])
+    assert ran.exit_code == 2
+    assert message in " ".join(ran.stderr.split())
 
 
 def test_bad_input(model: Path) -> None:
