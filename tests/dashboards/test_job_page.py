@@ -150,3 +150,33 @@ def test_after_a_lost_connection_nothing_is_missing(page: Page, served: Service,
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("#state")).to_contain_text("40 of 40")
     assert len(rows_of_csv(page, "Front")) == 40
+
+
+def test_a_page_that_nobody_sees_follows_nothing(page: Page, served: Service, store: ResultStore) -> None:
+    """A hidden page gives its connection back; when it is seen again, it catches up."""
+    job_id, lease = make_job(store, "hidden", count=10, status=None)
+    open_job(page, served, job_id)
+    expect(page.locator("#state")).to_contain_text("10 of 20")
+    show = "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}); \
+document.dispatchEvent(new Event('visibilitychange')); }"
+    page.evaluate(show, True)
+    tell(store, lease, range(10, 20), trade_off(20))
+    with page.expect_request(re.compile(rf"/v1/jobs/{job_id}/events\?start=10$")):
+        page.evaluate(show, False)
+    expect(page.locator("#state")).to_contain_text("20 of 20")
+
+
+def test_beside_a_random_search(page: Page, served: Service, store: ResultStore) -> None:
+    """The hypervolume of a search is drawn with that of a random one for the same, in the box of both."""
+    job_id, _ = make_job(store, "searched", count=60, seed=1)
+    spec = {**store.job(job_id).spec, "strategy": {"name": "random"}}
+    lease = store.claim(store.create_job("chance", spec).id, "me")
+    tell(store, lease, range(40), trade_off(40, 2))
+    store.finish(lease, JobStatus.SUCCEEDED)
+    open_job(page, served, job_id)
+    expect(page.locator("figure", has_text="Hypervolume").locator("li")).to_have_count(2)
+    rows = rows_of_csv(page, "Hypervolume")
+    assert {row["job"] for row in rows} == {"searched", f"random ({lease.job_id})"}
+    assert max(int(row["evaluation"]) for row in rows if row["job"] != "searched") < 40
+    page.get_by_role("combobox", name="Over").select_option("time")
+    expect(page).to_have_url(re.compile("over=time"))

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from looked_at import HOSTILE, logged_in, make_job
+from looked_at import HOSTILE, logged_in, make_job, shoot
 from playwright.sync_api import BrowserContext, Page, expect
 from serving import Service
 from toy_jobs import STATIC_JOB
@@ -60,8 +60,11 @@ def test_submit_pause_and_resume(page: Page, served: Service, store: ResultStore
     button.click()
     expect(page.get_by_role("heading", name="typed")).to_be_visible()
     job_id = page.url.rpartition("/")[2]
-    expect(page.locator("table#front tbody tr").first).to_be_visible()  # the search runs, and the page follows
+    # The search runs once its driver has started, and the page follows.
+    expect(page.locator("table#front tbody tr").first).to_be_visible(timeout=120_000)
+    expect(page.locator("#importance meter").first).to_be_visible()
     expect(page.locator("#state")).to_contain_text("Submitted bytest")
+    shoot(page, "job-running")
     page.goto(served.page)
     row(page, job_id).get_by_role("button", name="Pause").click()
     expect(row(page, job_id)).to_contain_text("PAUSED")

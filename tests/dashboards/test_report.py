@@ -104,3 +104,10 @@ def test_every_import_is_seen() -> None:
         text = file.read_text()
         assert text.count("\nimport ") + text.startswith("import ") == len(IMPORT.findall(text)), file
         assert "import(" not in text
+
+
+def test_text_is_never_markup() -> None:
+    """No script of ours makes markup or code of text, so no name that comes from elsewhere can become either."""
+    for file in STATIC.glob("*.js"):
+        for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
+            assert way not in file.read_text(), file

@@ -2,7 +2,7 @@
 
 import { short } from "./numbers.js";
 
-export const MARGIN = { left: 58, right: 12, top: 8, bottom: 40 };
+export const MARGIN = { left: 74, right: 12, top: 8, bottom: 40 };
 
 export function area(width, height) {
   return { left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
@@ -36,7 +36,7 @@ export function drawAxes(context, { x, y, xName, yName, box, colour }) {
   context.textBaseline = "bottom";
   context.fillText(xName, box.right, box.bottom + 36, box.right - box.left);
   context.save();
-  context.translate(12, box.top);
+  context.translate(9, box.top);
   context.rotate(-Math.PI / 2);
   context.textAlign = "right";
   context.textBaseline = "middle";

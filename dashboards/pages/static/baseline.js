@@ -7,9 +7,11 @@ const LOOKED_AT = 200;
 // What makes two jobs searches for the same.
 const sameness = ({ spec }) => JSON.stringify([spec.space, spec.data, spec.supernet, spec.devices, spec.objectives]);
 
+export const isRandom = ({ spec }) => spec?.strategy?.name === "random";
+
 export async function baselineOf(job) {
-  if (job.spec?.strategy?.name === "random") return null;
+  if (isRandom(job)) return null;
   const jobs = await ask(`/jobs?limit=${LOOKED_AT}`);
   return jobs.find((other) => other.id !== job.id && other.evaluated > 0
-    && other.spec?.strategy?.name === "random" && sameness(other) === sameness(job)) ?? null;
+    && isRandom(other) && sameness(other) === sameness(job)) ?? null;
 }

@@ -18,9 +18,10 @@ export class Hypervolume {
     this.node = this.lines.chart.node;
   }
 
-  // `told` has the steps of each job by its name, the job's own first.
-  show(told) {
+  // `told` has the steps of each job by its name, the job's own first; `note` is what else is to be said.
+  show(told, note = "") {
     this.told = told;
+    this.note = note;
     this.draw();
   }
 
@@ -34,7 +35,7 @@ export class Hypervolume {
     const last = this.told[0]?.hypervolumes.at(-1);
     if (last !== undefined) {
       this.lines.chart.describe(`Hypervolume: ${last.toPrecision(4)} of the box between the best and the worst results`);
-      this.lines.chart.say(this.told.length > 1 ? "" : "No random search for the same is in the store to compare with.");
+      this.lines.chart.say(this.note);
     }
   }
 }

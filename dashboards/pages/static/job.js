@@ -1,6 +1,6 @@
 // A job: its front as it grows, and what is known of how it came about.
 
-import { baselineOf } from "./baseline.js";
+import { baselineOf, isRandom } from "./baseline.js";
 import { element, place } from "./element.js";
 import { showFailures } from "./failures.js";
 import { frontTable } from "./front_table.js";
@@ -24,7 +24,7 @@ const id = place("state").dataset.job;
 const path = `/jobs/${part(id)}`;
 const view = new View();
 const ranges = new Ranges(view);
-const page = { job: null, points: null, front: null, hypervolume: null, baseline: null };
+const page = { job: null, points: null, front: null, hypervolume: null, baseline: null, judged: 1 };
 
 // Do something soon, and once for all calls until then.
 function soon(wait, work) {
@@ -80,7 +80,8 @@ async function showTable() {
 async function showHypervolume() {
   const jobs = [page.job, ...(page.baseline ? [page.baseline] : [])];
   const told = await ask(`/progress?${jobs.map((job) => `job=${part(job.id)}`).join("&")}`);
-  page.hypervolume.show(told.map((each, i) => ({ ...each, name: i ? `random (${jobs[i].id})` : jobs[i].name })));
+  page.hypervolume.show(told.map((each, i) => ({ ...each, name: i ? `random (${jobs[i].id})` : jobs[i].name })),
+    page.baseline || isRandom(page.job) ? "" : "No random search for the same is in the store to compare with.");
 }
 
 const redraw = soon(DRAW_MS, () => requestAnimationFrame(() => {
@@ -95,7 +96,14 @@ const refreshSlowly = soon(SLOW_MS, async () => {
   page.front.parallel.draw();
   await showHypervolume();
   showFailures(place("failures"), await ask(`${path}/failures`));
+  if (page.points.rows >= 2 * page.judged) await judge();
 });
+
+// Which decisions matter is judged anew when there is twice as much to go by.
+async function judge() {
+  page.judged = Math.max(1, page.points.rows);
+  showImportance(place("importance"), await ask(`${path}/importance`), page.points.objectives.map(({ metric }) => metric), view);
+}
 
 const askPoints = () => ask(`${path}/points`, { raw: true });
 
@@ -116,8 +124,7 @@ async function complete() {
   page.baseline = await baselineOf(page.job);
   await showHypervolume();
   showFailures(place("failures"), await ask(`${path}/failures`));
-  const metrics = page.points.objectives.map(({ metric }) => metric);
-  showImportance(place("importance"), await ask(`${path}/importance`), metrics, view);
+  await judge();
   showRounds(place("rounds"), await ask(`${path}/rounds`));
 }
 

@@ -2,13 +2,14 @@
 
 import { element, place } from "./element.js";
 import { actions } from "./job_actions.js";
-import { progressOf, stateOf } from "./job_facts.js";
+import { ENDED, progressOf, stateOf } from "./job_facts.js";
 import { moment, short } from "./numbers.js";
 import { ask, complain, mayChange, part } from "./service.js";
 import { spark } from "./spark.js";
 
 const LIMIT = 100;
 const LOOK_MS = 2000;
+const QUIET_MS = 10000; // between looks where no job waits or runs, or nobody sees the page
 
 const rows = new Map(); // job id -> what its row shows
 const chosen = new Set();
@@ -54,6 +55,7 @@ async function drawSpark(job, entry) {
 }
 
 async function look() {
+  let wait = LOOK_MS;
   try {
     const jobs = await ask(`/jobs?limit=${LIMIT}`);
     const entries = jobs.map(update);
@@ -66,11 +68,11 @@ async function look() {
     place("empty").textContent = jobs.length === 0 ? none
       : jobs.length === LIMIT ? `The newest ${LIMIT} jobs; the API tells the others.` : "";
     for (const [i, job] of jobs.entries()) await drawSpark(job, entries[i]);
-    place("problem").textContent = "";
+    if (document.hidden || jobs.every(({ status }) => ENDED.includes(status))) wait = QUIET_MS;
   } catch (error) {
     complain(error);
   }
-  setTimeout(look, LOOK_MS);
+  setTimeout(look, wait);
 }
 
 place("compare").addEventListener("click", () => {

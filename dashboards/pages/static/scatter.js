@@ -8,6 +8,7 @@ import { extent, padded, Scale } from "./scale.js";
 const NEAR = 24; // pixels
 const DRAG = 4;
 const SIZE = 3;
+const RECOLOUR = 1.25; // so many times the points, and all get their colours anew: what was late is so no more
 
 export class Scatter {
   // `options` are those of a chart; `ranges` is shared with other charts; `chosen(row)` is called for a click.
@@ -43,6 +44,7 @@ export class Scatter {
     this.y = made(axes.y, axes.yLog, box.bottom, box.top);
     this.box = box;
     this.order = null;
+    this.coloured = points.rows;
   }
 
   draw() {
@@ -64,7 +66,7 @@ export class Scatter {
   update() {
     if (!this.axes || !this.chart.width) return;
     const { points, axes } = this;
-    if (!this.x || !this.y) return this.draw();
+    if (!this.x || !this.y || points.rows > RECOLOUR * this.coloured) return this.draw();
     const xs = points.column(axes.x);
     const ys = points.column(axes.y);
     for (let row = this.drawn; row < points.rows; row++) {
