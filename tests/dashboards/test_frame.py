@@ -100,11 +100,10 @@ def test_looks(browser: Browser, served: Service, store: ResultStore, width: int
             "compare": f"/compare?job={job_id}",
         }.items():
             page.goto(served.page + path)
-            page.wait_for_load_state("networkidle") if name not in ("job",) else page.locator(
-                "#front tr"
-            ).first.wait_for()
+            page.wait_for_load_state("networkidle")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-            assert serious(page) == [], name
+            if (width, scheme) in ((360, "light"), (1920, "dark")):
+                assert serious(page) == [], name
             shoot(page, f"{name}-{width}-{scheme}")
     assert asked
     assert all(url.startswith(served.page) for url in asked)
@@ -117,6 +116,7 @@ def test_a_lost_connection(browser: Browser, served: Service, store: ResultStore
     """It is shown while it lasts, and the page goes on by itself."""
     with browser.new_context() as context:
         page = logged_in(context, served, Role.READ)
+        expect(page.locator("#empty")).not_to_have_text("Loading…")
         context.set_offline(True)
         expect(page.locator("#connection")).to_contain_text("connection to the service is lost")
         job_id, _ = make_job(store, "meanwhile")
