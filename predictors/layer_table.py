@@ -154,8 +154,10 @@ def _read(signature: str) -> _Layer | None:
             return None
         groups = int(attributes.get("group", "1"))
         macs = float(math.prod(out) * math.prod(weight[1:]))
-    elif op in _PRODUCTS:
-        macs = float(math.prod(out) * x[-1]) if x else 0.0
+    elif op in _PRODUCTS and x:
+        macs = float(math.prod(out) * x[-1])
+        if not any(len(shape) > 1 for shape in shapes[1:]):  # a matrix that was packed before is not told
+            moved += _BYTES.get(given[0][0], 4) * x[-1] * channels
     kernel = (
         math.prod(int(size) for size in attributes["kernel_shape"].split(",")) if "kernel_shape" in attributes else 1
     )

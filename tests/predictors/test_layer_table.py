@@ -57,6 +57,20 @@ def test_other_layers_are_priced_by_their_kind() -> None:
     assert (told >= 0).all()
 
 
+def test_matrices_that_are_not_told_are_moved_all_the_same() -> None:
+    """The price of a byte is that of the matrix, which signatures of packed products leave out."""
+    sizes = ((64, 10), (256, 10), (512, 100), (1024, 100), (1024, 1000), (512, 1000))
+    layers = {
+        f"Gemm alpha=1 beta=1 transA=0 transB=1 float[1,{k}] -> float[1,{n}]": 0.002 + 1e-7 * 4 * k * n
+        for k, n in sizes
+    }
+    graph = Graph("head")
+    weight = graph.parameter("w", (1280, 960))
+    graph.output(graph.add("Gemm", graph.input("x", (1, 960)), weight, name="gemm", transB=1))
+    told = LayerTable(layers)(*operators_of([graph]))[0]
+    assert told.sum() == pytest.approx(0.002 + 1e-7 * 4 * 960 * 1280, rel=0.1)
+
+
 @pytest.mark.parametrize(
     "layers, words",
     [
