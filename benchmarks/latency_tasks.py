@@ -7,6 +7,11 @@ devices, 16 for NAS-Bench-201 and 800 for FBNet, on the devices that the tables 
 two of HELP (H. Lee et al., NeurIPS 2021). The folder holds `nb201.npz`, `fbnet.npz` and `splits_and_headlines.json`.
 """
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # fits are small: threads would only wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import argparse
 import json
 import sys

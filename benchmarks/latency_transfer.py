@@ -206,7 +206,10 @@ def run(
                     chosen = pool[predictor.choose(data.x[pool], protocol.samples, sources=others, known=known)]
                 rows = np.unique(np.concatenate([chosen, fixed]))
                 started = time.perf_counter()
-                predictor.fit(data.x[rows], y[rows], others)
+                try:
+                    predictor.fit(data.x[rows], y[rows], others)
+                except PredictorError as error:
+                    raise PredictorError(f"target {target!r}, seed {seed}: {error}") from error
                 seconds = time.perf_counter() - started
                 mean, std = predictor.predict(data.x[test])
                 scores = Scores.of(y[test], mean, mean - NORMAL_90 * std, mean + NORMAL_90 * std)

@@ -19,13 +19,14 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     second = 3 + rows @ [1.1, 1.8, 0.6, 1.4]
     third = np.where(np.arange(256) < 30, first * 2, np.nan)
     values = np.stack([first, second, third], axis=1) * np.exp(0.02 * rng.normal(size=(256, 3)))
+    values = np.c_[values, np.full(256, 7.0)]
     path = tmp_path / "table.npz"
     np.savez(
         path,
         genotypes=rows,
         decisions=np.array(["a", "b", "c", "d"]),
         options=np.array(["[0, 1, 2, 3]"] * 4),
-        metrics=np.array(["latency_ms@one", "latency_ms@two", "energy_mj@few"]),
+        metrics=np.array(["latency_ms@one", "latency_ms@two", "energy_mj@few", "latency_ms@same"]),
         values=values,
         space=np.array("toy"),
     )
@@ -71,12 +72,14 @@ def test_works_without_sources(table: Path) -> None:
         (("--targets", "latency_ms@one", "--samples", "20", "--sources", "x"), "no metric 'x'"),
         (("--targets", "energy_mj@few", "--samples", "31"), "30 networks measured"),
         (("--targets", "latency_ms@one", "--samples", "2"), "at least 4"),
+        (("--targets", "latency_ms@same", "--samples", "20"), "target 'latency_ms@same', seed 0: all 20 values"),
+        (("--targets", "latency_ms@one", "--samples", "20", "--sources", "latency_ms@same"), "nothing to learn"),
         (("--targets", "latency_ms@one", "--samples", "0"), "--samples must be at least 1"),
         (("--targets", "latency_ms@one", "--samples", "20", "--predictors", "oracle"), "known: auto"),
         (("--targets", "latency_ms@one", "--samples", "20", "--protocol", "help"), "knows nasbench201"),
         (("--targets", "latency_ms@one", "--samples", "20", "--hidden", "1"), "--hidden"),
     ],
-    ids=["target", "source", "rows", "few", "none", "kind", "protocol", "hidden"],
+    ids=["target", "source", "rows", "few", "constant", "constant source", "none", "kind", "protocol", "hidden"],
 )
 def test_bad_input_ends_with_code_2(
     table: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
