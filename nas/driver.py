@@ -25,6 +25,7 @@ from nas.problem import Problem
 from nas.progress import Progress
 from nas.results import Results
 from nas.search import Pace, Search
+from nas.stall import Stall
 from nas.strategies.base import Strategy
 from nas.supernet_training import step_threads, trained_weights, training_device
 from nas.trials.evaluator import TrainingEvaluator
@@ -198,19 +199,26 @@ class Driver:
         measuring = self._measuring(None if spec.trains_in_search else weights, devices)
         evaluator = self._training(measuring, weights, devices) if spec.trains_in_search else self._sparing(measuring)
         asked = {objective.metric for objective in spec.objectives}
+        stall = None if spec.budget.stall is None else Stall(spec.budget.stall.evaluations, spec.budget.stall.growth)
         try:
-            Search(
+            search = Search(
                 store=self._store,
                 lease=self._lease,
                 space=problem.searched,
                 strategy=strategy,
                 objectives=spec.objectives,
                 evaluator=evaluator,
-                pace=Pace(spec.budget.evaluations, spec.execution.batch, in_flight),
+                pace=Pace(spec.budget.evaluations, spec.execution.batch, in_flight, stall),
                 fingerprints=fingerprints,
                 devices=self._devices,
                 on_result=lambda count: self._progress.searching(count, spec.budget.evaluations),
-            ).run()
+            )
+            search.run()
+            if search.stalled and spec.budget.stall is not None:
+                self._progress.say(
+                    f"the front has grown by no more than {spec.budget.stall.growth:.2%} in the last "
+                    f"{spec.budget.stall.evaluations} evaluations; the search ends here"
+                )
             Finalists(
                 store=self._store,
                 lease=self._lease,

@@ -11,6 +11,7 @@ import numpy as np
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.front import feasible
 from nas.objectives import Objective, losses, violations
+from nas.stall import Stall
 from nas.strategies.base import Strategy
 from search_spaces.costs.static import costs
 from search_spaces.genotypes import Population
@@ -30,11 +31,13 @@ class Pace:
         evaluations: distinct architectures to evaluate in all.
         batch: proposals asked for at once.
         in_flight: batches that may be outstanding.
+        stall: what ends the search earlier; None for nothing.
     """
 
     evaluations: int
     batch: int
     in_flight: int = 1
+    stall: Stall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,13 @@ class Search:
     _seen: set[str] = field(default_factory=set, init=False)
     _batches: int = field(default=0, init=False)
 
+    @property
+    def stalled(self) -> bool:
+        """Whether the front grows no more, as far as the job asks for that."""
+        return self.pace.stall is not None and self.pace.stall.stalled
+
     def run(self) -> None:
-        """Search until the budget is spent or the strategy has nothing new to propose."""
+        """Search until the budget is spent, the front grows no more or the strategy has nothing new to propose."""
         for evaluation in self.store.evaluations(self.lease.job_id):
             self._results[evaluation.architecture_key] = {} if evaluation.error else evaluation.metrics
         self._submitted.update(self._results)
@@ -115,7 +123,7 @@ class Search:
     def _ask(self) -> _Batch | None:
         """The next new batch, recorded before anybody works on it; None when there is nothing more to do."""
         left = self.pace.evaluations - len(self._costs)
-        if left <= 0:
+        if left <= 0 or self.stalled:
             return None
         genotypes = self.strategy.ask(min(self.pace.batch, left))
         if not len(genotypes):
@@ -181,7 +189,10 @@ class Search:
             objective.metric: np.array([self._results[key].get(objective.metric, np.nan) for key in batch.keys])
             for objective in self.objectives
         }
-        self.strategy.tell(batch.genotypes, losses(self.objectives, metrics), violations(self.objectives, metrics))
+        told = losses(self.objectives, metrics), violations(self.objectives, metrics)
+        self.strategy.tell(batch.genotypes, *told)
+        if self.pace.stall is not None:
+            self.pace.stall.observe(*told)
 
 
 def measurements(answer: Evaluated) -> Iterator[Measurement]:

@@ -132,14 +132,28 @@ class SupernetSpec(TrainingSettings):
         return TrainingSettings(**self.model_dump(exclude={"recalibration_samples", "device"}))
 
 
+class StallSpec(Section):
+    """When a front is taken to grow no more.
+
+    Attributes:
+        evaluations: how many are looked back.
+        growth: the least relative growth of the hypervolume over these with which the search goes on.
+    """
+
+    evaluations: int = Field(ge=1, le=10_000_000)
+    growth: float = Field(default=0.001, ge=0, lt=1)
+
+
 class BudgetSpec(Section):
     """When the search ends.
 
     Attributes:
-        evaluations: distinct architectures that are evaluated.
+        evaluations: distinct architectures that are evaluated, at most.
+        stall: the search ends earlier when its front grows no more; None for never.
     """
 
     evaluations: int = Field(ge=1, le=10_000_000)
+    stall: StallSpec | None = None
 
 
 class ExecutionSpec(Section):
