@@ -1,14 +1,15 @@
 """Exports and profiles over HTTP: tasks in the background, and the files that they make."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Body, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from nas.service.access import READ, SUBMIT, Records, Settings, Store
-from nas.service.bodies import save
+from nas.service.bodies import described, reading, save
+from nas.service.orders import ExportOrder
 from nas.service.schemas import Artifact, Task
 
 router = APIRouter()
@@ -21,15 +22,16 @@ _MODEL_BODY = {
 }
 
 
-@router.post("/jobs/{job_id}/exports", status_code=202, dependencies=[SUBMIT], tags=["exports"])
-def export(
-    job_id: str,
-    records: Records,
-    pick: Annotated[str, Body(embed=True, min_length=1, max_length=200)] = "knee",
-    precision: Annotated[Literal["fp32", "int8"], Body(embed=True)] = "fp32",
-) -> Task:
+@router.post(
+    "/jobs/{job_id}/exports",
+    status_code=202,
+    dependencies=[SUBMIT],
+    tags=["exports"],
+    openapi_extra=described(ExportOrder),
+)
+def export(job_id: str, records: Records, order: Annotated[ExportOrder, reading(ExportOrder)]) -> Task:
     """Export a network of the front as ONNX: `knee`, `best:METRIC`, or the beginning of an architecture's key."""
-    return Task.model_validate(records.create_task("export", job_id, {"pick": pick, "precision": precision}))
+    return Task.model_validate(records.create_task("export", job_id, order.model_dump()))
 
 
 @router.post("/models", status_code=202, dependencies=[SUBMIT], tags=["exports"], openapi_extra=_MODEL_BODY)

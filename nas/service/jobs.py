@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Body, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from nas.jobspec.document import DocumentError, parse_text
@@ -12,7 +12,8 @@ from nas.jobspec.load import parse_job
 from nas.jobspec.spec import JobSpec
 from nas.objectives import Objective, deviation
 from nas.service.access import READ, SUBMIT, Settings, Store, Who
-from nas.service.bodies import read_text
+from nas.service.bodies import described, read_text, reading
+from nas.service.orders import Priority
 from nas.service.schemas import Evaluation, Front, Job, Page, Verdict
 from storage.records import JobStatus, Replication
 from storage.store import ResultStore
@@ -112,10 +113,10 @@ def resume(job_id: str, store: Store) -> Job:
     return Job.model_validate(store.job(job_id))
 
 
-@router.put("/{job_id}/priority", dependencies=[SUBMIT])
-def prioritise(job_id: str, store: Store, priority: Annotated[int, Body(embed=True, ge=-1000, le=1000)]) -> Job:
+@router.put("/{job_id}/priority", dependencies=[SUBMIT], openapi_extra=described(Priority))
+def prioritise(job_id: str, store: Store, order: Annotated[Priority, reading(Priority)]) -> Job:
     """Of the jobs that wait, the greatest priority is next."""
-    store.prioritise(job_id, priority)
+    store.prioritise(job_id, order.priority)
     return Job.model_validate(store.job(job_id))
 
 

@@ -1,5 +1,6 @@
 """Who gets in, and what is turned away."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -48,6 +49,47 @@ def test_nothing_without_a_token(client: TestClient, job_id: str, method: str, p
     for header in ({"Authorization": ""}, {"Authorization": "Bearer nas_x_y"}, {"Authorization": "Basic eDp5"}):
         answer = client.request(method, place, headers=header)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_no_body_is_read_of_somebody_unknown(client: TestClient, job_id: str, method: str, path: str) -> None:
+    """However large it is: the answer comes before it is asked for."""
+    answers = []
+
+    async def receive() -> dict[str, object]:
+        raise AssertionError("the body was asked for")
+
+    async def send(message: dict[str, object]) -> None:
+        answers.append(message)
+
+    place = "/v1" + path.replace("JOB", job_id)
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"9" * 12)]
+    scope = {"type": "http", "method": method, "path": place, "raw_path": place.encode(), "query_string": b"",
+             "headers": headers, "scheme": "http", "http_version": "1.1", "server": ("localhost", 80),
+             "client": ("127.0.0.1", 5), "root_path": ""}  # fmt: skip
+    asyncio.run(client.app(scope, receive, send))
+    assert answers[0]["status"] == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", "/jobs/JOB/priority", "{" + " " * 20_000 + "}", 413),
+        ("PUT", "/jobs/JOB/priority", "{", 422),
+        ("PUT", "/jobs/JOB/priority", "", 422),
+        ("PUT", "/jobs/JOB/priority", '{"priority": 1, "owner": "me"}', 422),
+        ("POST", "/jobs/JOB/exports", "[" * 10_000, 422),
+        ("POST", "/jobs/JOB/exports", '{"pick": ""}', 422),
+        ("POST", "/jobs/JOB/exports", '{"precision": "fp16"}', 422),
+        ("POST", "/jobs/JOB/exports", "\ud800".encode("utf-8", "surrogatepass"), 400),
+    ],
+)
+def test_bad_orders(
+    client: TestClient, store: ResultStore, job_id: str, method: str, path: str, body: str | bytes, status: int
+) -> None:
+    """Too long, no JSON, too little, too much, and what is not allowed."""
+    place = path.replace("JOB", job_id)
+    assert client.request(method, place, content=body, headers=token(store, Role.SUBMIT)).status_code == status
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
