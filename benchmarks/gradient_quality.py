@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cpu-minutes", type=float, default=15.0)
     parser.add_argument("--warmup", type=float, default=0.2, help="share of the rounds in which logits stay")
+    parser.add_argument("--only-budget", action="store_true", help="leave the runs without a budget out")
     parser.add_argument("--no-random", action="store_true", help="leave random search out")
     parser.add_argument("--train", type=int, default=None, help="so many of the training images")
     parser.add_argument("--json", type=Path)
@@ -156,6 +157,9 @@ def main() -> None:
         known = np.isfinite(latencies)
         costs = CostTable.fit(space, given.latency, table.genotypes[known], latencies[known])
         budgets.append(float(np.percentile(latencies[known], given.percentile)))
+        budgets = budgets[given.only_budget :]
+    elif given.only_budget:
+        parser.error("--only-budget needs --latency")
     for seed in given.seeds:
         for limit in budgets:
             for name in given.methods if given.no_random else (*given.methods, "random search"):
