@@ -327,7 +327,7 @@ def _cost(cost: Mapping[str, Any], job: Mapping[str, Any]) -> list[Problem]:
     known = [
         name
         for name in known_metrics(devices if isinstance(devices, Mapping) else {})
-        if name not in (*LEARNED, *QUANTISED)
+        if name not in (*LEARNED, *QUANTISED) and not is_zero_cost(name)
     ]
     if cost.get("table") is None and cost.get("predictor") is None and metric not in known:
         message = (

@@ -20,7 +20,7 @@ from tests.profilers.agents import token_file
 LONG = TimingRule(min_runs=1000, max_runs=1000)
 """Some seconds of a small network: time enough to lose it."""
 
-MODEL = onnx_models.conv_net(layers=2, size=16)
+MODEL = onnx_models.conv_net(layers=2, size=40)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "misspelt source": (
         {"accuracy": {"form": "train"}},
-        "accuracy.form: unknown key; allowed: from; did you mean 'from'?",
+        "accuracy.form: unknown key; allowed: from, stop_confidence; did you mean 'from'?",
     ),
     "networks": (
         {"train": {"networks": 0}},
@@ -204,7 +204,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown key below": (
         {"budget.evaluation": 5},
-        "budget.evaluation: unknown key; allowed: evaluations; did you mean 'evaluations'?",
+        "budget.evaluation: unknown key; allowed: evaluations, stall; did you mean 'evaluations'?",
     ),
     "missing section": ({"budget": None}, "budget: missing, and there is no default"),
     "missing key": ({"budget": {}}, "budget.evaluations: missing, and there is no default"),
