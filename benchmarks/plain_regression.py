@@ -1,5 +1,6 @@
 """Ridge regression and xgboost as anybody would use them: what predictors must beat with the same measurements."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
@@ -19,7 +20,7 @@ PENALTIES = np.logspace(-3, 4, 15)
 FEWEST = 3
 
 
-class PlainRegression:
+class PlainRegression(ABC):
     """A regression on scaled features of random networks, without intervals; sources are ignored.
 
     Args:
@@ -48,11 +49,13 @@ class PlainRegression:
         """Return (n,) means; deviations are not known."""
         return Guess(self._told(self.features.scaled(x)), np.full(len(x), np.nan))
 
+    @abstractmethod
     def _fit(self, x: Array, y: Array) -> None:
-        raise NotImplementedError
+        """Learn from scaled features."""
 
+    @abstractmethod
     def _told(self, x: Array) -> Array:
-        raise NotImplementedError
+        """The (n,) means for scaled features."""
 
 
 class Ridge(PlainRegression):

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,15 @@ from numpy.typing import NDArray
 from nas.accuracy_features import AccuracyFeatures
 from nas.jobspec.space_code import space_recipe
 from nas.objectives import deviation
+from nas.predictor_fitting import graph_features
 from predictors.accuracy import Accuracy
 from predictors.errors import PredictorError, TooFewSamples
 from predictors.feature_set import FeatureSet, Group
-from predictors.node_features import NODE_FEATURES, SUBJECT, SUMS, node_features
+from predictors.node_features import NODE_FEATURES, SUBJECT, SUMS
 from predictors.predictor import Source
 from predictors.scores import Scores
 from search_spaces.genotypes import Population
 from search_spaces.graph import Graph
-from search_spaces.node_table import COLUMNS, node_table
 from search_spaces.space import SearchSpace
 from storage.records import Evaluation, Job
 
@@ -153,10 +152,7 @@ def fit_accuracy(
 
 def whole_networks(networks: Sequence[Graph]) -> Array:
     """The (n, f) features of any networks, whose columns `whole_features` names: sums on a logarithmic scale."""
-    tables = [node_table(network) for network in networks]
-    starts = np.array([0, *accumulate(len(table.operators) for table in tables)], np.intp)
-    operators = np.concatenate([table.operators for table in tables])
-    found = node_features(operators, np.concatenate([table.numbers for table in tables]), starts, COLUMNS)
+    found = graph_features(networks)
     counts = np.array([name.endswith("count") for name in SUMS])
     sums = found[:, : len(SUMS)]
     found[:, : len(SUMS)] = np.where(counts, np.log1p(sums), np.log(sums + SMALL))

@@ -1,25 +1,23 @@
 """A few networks that between them have the layers of a space, so that measuring them measures each layer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nas.evaluation.subnet import subnets
+from nas.measuring import measure_networks
 from nas.predictor_fitting import operators_of
 from predictors.layer_table import COLUMNS
 from profilers.device import Device
 from profilers.layer_timing import LayerTime
 from profilers.measurement import Measurement
 from profilers.profiler import Profiler
-from profilers.series import Series
 from search_spaces.covering import covering_genotypes
 from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
 
 DRAWN = 256
 """Random networks that are looked at beside those that use every option."""
-AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +93,15 @@ def survey(
         DeviceLost: the device is gone.
         ValueError: none of the networks could be measured.
     """
-    networks, series = subnets(space, None, None), Series(profiler, device)
-    seen: dict[str, list[LayerTime]] = {}
-    fingerprint, failed = "", []
-    for start in range(0, len(rows), AT_ONCE):
-        models = [networks.network(row).model({}) for row in rows[start : start + AT_ONCE]]
-        for outcome in series.measure(models):
-            if not isinstance(outcome, Measurement):
-                failed.append(str(outcome))
-                continue
-            fingerprint = outcome.fingerprint
-            for each in outcome.layers:
-                if isinstance(each, LayerTime):
-                    seen.setdefault(each.signature, []).append(each)
-        progress(start + len(models))
-    if not fingerprint:
+    outcomes = measure_networks(space, rows, device, profiler, progress)
+    measured = [each for each in outcomes if isinstance(each, Measurement)]
+    failed = [str(each) for each in outcomes if not isinstance(each, Measurement)]
+    if not measured:
         raise ValueError(f"none of {len(rows)} networks of space {space.name!r} could be measured; first: {failed[0]}")
+    seen: dict[str, list[LayerTime]] = {}
+    for layer in (each for measurement in measured for each in measurement.layers if isinstance(each, LayerTime)):
+        seen.setdefault(layer.signature, []).append(layer)
     layers = [
-        LayerTime(
-            times[0].name, times[0].op, signature, float(np.median([t.latency_ms for t in times])), times[0].provider
-        )
-        for signature, times in seen.items()
+        replace(times[0], latency_ms=float(np.median([each.latency_ms for each in times]))) for times in seen.values()
     ]
-    return Surveyed(fingerprint, tuple(sorted(layers, key=lambda each: (each.op, each.signature))), failed)
+    return Surveyed(measured[0].fingerprint, tuple(sorted(layers, key=lambda each: (each.op, each.signature))), failed)

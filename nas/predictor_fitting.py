@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.evaluation.subnet import subnets
+from nas.measuring import measure_networks
 from nas.predictor_features import SpaceFeatures
 from predictors.auto import Auto
 from predictors.errors import PredictorError
@@ -21,7 +21,6 @@ from predictors.scores import Scores
 from profilers.device import Device
 from profilers.measurement import Measurement
 from profilers.profiler import Profiler
-from profilers.series import Series
 from search_spaces.genotypes import Population
 from search_spaces.graph import Graph as Network
 from search_spaces.node_table import COLUMNS, node_table
@@ -131,7 +130,9 @@ def fit_device(
     predictor = Auto(made.features, seed=seed)
     chosen = pool[predictor.choose(x, samples, sources=sources)]
     rows = np.concatenate([chosen, apart])
-    values, failed = _measured(space, rows, device, profiler, metric, progress)
+    outcomes = measure_networks(space, rows, device, profiler, lambda done: progress(done, len(rows)))
+    values = np.array([each.metrics[metric] if isinstance(each, Measurement) else np.nan for each in outcomes])
+    failed = [str(each) for each in outcomes if not isinstance(each, Measurement)]
     good = np.isfinite(values)
     train = np.flatnonzero(good[:samples])
     if len(train) < predictor.least_samples and failed:
@@ -153,32 +154,6 @@ def fit_device(
         checked_values(y, len(y), Graph.least_samples, Graph.name)
         universal = Graph(seed=seed).fit(nodes, y)
     return Fitted(predictor, universal, lookup, rows[train], values[train], predictor.held.mean, tested, failed)
-
-
-def _measured(
-    space: SearchSpace,
-    rows: Population,
-    device: Device,
-    profiler: Profiler,
-    metric: str,
-    progress: Callable[[int, int], None],
-) -> tuple[Array, list[str]]:
-    """(n,) values, NaN where a network could not be measured, and the reasons."""
-    networks = subnets(space, None, None)
-    series = Series(profiler, device)
-    values, failed = np.full(len(rows), np.nan), []
-    size = 8
-    progress(0, len(rows))
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        outcomes = series.measure([networks.network(row).model({}) for row in part])
-        for place, outcome in enumerate(outcomes):
-            if isinstance(outcome, Measurement):
-                values[start + place] = outcome.metrics[metric]
-            else:
-                failed.append(str(outcome))
-        progress(start + len(part), len(rows))
-    return values, failed
 
 
 def _distinct(population: Population) -> Population:

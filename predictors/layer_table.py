@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 
 from predictors.errors import PredictorError
 from predictors.feature_set import FeatureSet, Group
-from predictors.node_features import KINDS, kinds_of, named
+from predictors.node_features import KINDS, by_kind, kinds_of, named
 
 Array = NDArray[np.float64]
 Key = tuple[str, int, int, int, int, int, int, int]
@@ -113,16 +113,18 @@ class LayerTable:
         kinds = kinds_of(operators, told["kernel"], told["groups"], told["input_channels"], told["fusable"])
         work = np.stack([np.ones(len(kinds)), told["macs"] / 1e6, told["bytes_moved"] / 1e6], axis=1)
         taken = (work * self._lines[kinds]).sum(axis=1)
-        sizes = np.stack([told[name] for name in COLUMNS[:7]], axis=1).round().astype(np.int64).tolist()
-        for place, (op, row) in enumerate(zip(operators.tolist(), sizes, strict=True)):
-            if op not in self._ops and told["fusable"][place]:
-                taken[place] = 0.0
-            else:
-                taken[place] = self._times.get(_key(op, *row), taken[place])
-        taken[kinds == KINDS.index("view")] = 0.0
-        n = len(starts) - 1
-        owner = np.repeat(np.arange(n), np.diff(starts)) * len(KINDS) + kinds
-        return np.bincount(owner, taken, n * len(KINDS)).reshape(n, len(KINDS))[:, :-1].astype(np.float64)
+        alone = np.isin(operators, list(self._ops)) | ~told["fusable"].astype(np.bool_)
+        taken = np.where(alone & (kinds != KINDS.index("view")), self._known(operators, told, taken), 0.0)
+        return by_kind(taken, kinds, starts)[:, :-1]
+
+    def _known(self, operators: NDArray[np.str_], told: Mapping[str, Array], priced: Array) -> Array:
+        """(N,) what was measured of each operator, else its price; each distinct layer is looked up once."""
+        names, codes = np.unique(operators, return_inverse=True)
+        sizes = np.stack([codes.ravel(), *(told[name].round() for name in COLUMNS[:7])], axis=1).astype(np.int64)
+        distinct, which = np.unique(sizes, axis=0, return_inverse=True)
+        keys = [_key(str(names[op]), *row) for op, *row in distinct.tolist()]
+        times = np.array([self._times.get(key, np.nan) for key in keys])[which.ravel()]
+        return np.where(np.isnan(times), priced, times)
 
 
 def _feature_set() -> FeatureSet:

@@ -90,6 +90,13 @@ _KIND: dict[str, str] = {
 }
 
 
+def by_kind(values: Array, kinds: NDArray[np.intp], starts: NDArray[np.intp]) -> Array:
+    """(n, kinds) sums of (N,) values of operators over each network's operators of a kind."""
+    n = len(starts) - 1
+    place = np.repeat(np.arange(n), np.diff(starts)) * len(KINDS) + kinds
+    return np.bincount(place, values, n * len(KINDS)).reshape(n, len(KINDS)).astype(np.float64)
+
+
 def node_features(
     operators: NDArray[np.str_], numbers: Array, starts: NDArray[np.intp], columns: Sequence[str]
 ) -> Array:
@@ -109,14 +116,10 @@ def node_features(
     owner = np.repeat(np.arange(n), np.diff(starts))
     kinds = kinds_of(operators, told["kernel"], told["groups"], told["input_channels"], told["fusable"])
 
-    def total(values: Array) -> Array:
-        place = owner * len(KINDS) + kinds
-        return np.bincount(place, values, n * len(KINDS)).reshape(n, len(KINDS)).astype(np.float64)
-
     sums = {
-        "count": total(np.ones(len(operators))),
-        "macs": total(told["macs"] / 1e6),
-        "moved": total(told["bytes_moved"] / 1e6),
+        "count": by_kind(np.ones(len(operators)), kinds, starts),
+        "macs": by_kind(told["macs"] / 1e6, kinds, starts),
+        "moved": by_kind(told["bytes_moved"] / 1e6, kinds, starts),
     }
     found = [sums[name.rsplit(" ", 1)[1]][:, KINDS.index(name.rsplit(" ", 1)[0])] for name in SUMS]
     macs, moved = sums["macs"].sum(axis=1), sums["moved"].sum(axis=1)

@@ -4,7 +4,7 @@ C. Burges et al., "Learning to rank using gradient descent" (RankNet), ICML 2005
 al., "ReNAS: relativistic evaluation of neural architecture search", CVPR 2021.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from predictors.folded import FoldedEnsemble, Mask
 from predictors.predictor import State
+from predictors.small_networks import first_layers, forward, scaled_by_group, train
 from predictors.warping import Warp
 
 Array = NDArray[np.float64]
@@ -27,6 +28,9 @@ RANKING = 0.5
 STEEPNESS = 4.0
 """Of the chance that one network is better, by the difference of scores."""
 
+FARTHEST = 6.0
+"""Of features, in usual sizes."""
+
 PARTNERS = (1, 2, 4, 8, 16)
 """Places in a batch from a network to those that it is compared with; batches are in random order."""
 
@@ -37,7 +41,7 @@ class RankingEnsemble(FoldedEnsemble):
     name = "ranking_ensemble"
 
     def _trained(self, x: Array, scores: Array, kept: Mask) -> None:
-        self.layers = first_layers(x.shape[1], len(kept), self.seed)
+        self.layers = first_layers((x.shape[1], HIDDEN, HIDDEN, 1), len(kept), np.random.default_rng([self.seed, 15]))
         inputs = self._inputs(x)
         rng = np.random.default_rng([self.seed, 16])
         pools = [np.flatnonzero(rows) for rows in kept]
@@ -46,13 +50,10 @@ class RankingEnsemble(FoldedEnsemble):
             rows = np.array([rng.choice(pool, min(BATCH, len(pools[0])), replace=len(pool) < BATCH) for pool in pools])
             return inputs[rows], scores[rows]
 
-        train(self.layers, batch, _slopes, STEPS)
+        train(self.layers, batch, _slopes, STEPS, RATE, DECAY)
 
     def _inputs(self, x: Array) -> Array:
-        """Each group scaled to a mean square of about 1 together, so that large groups do not drown small ones."""
-        sizes = np.concatenate([np.full(group.size, np.sqrt(group.size)) for group in self.features.groups])
-        found: Array = np.clip(self.features.scaled(x), -6.0, 6.0) / sizes
-        return found
+        return scaled_by_group(self.features, x, FARTHEST)
 
     def _told(self, x: Array) -> Array:
         found: Array = forward(self.layers, self._inputs(x)[None])[-1][..., 0]
@@ -65,54 +66,6 @@ class RankingEnsemble(FoldedEnsemble):
     def _restore(self, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
         self._warp, self.noise = Warp.restored(arrays), float(settings["noise"])
         self.layers = [arrays[f"layer.{place}"] for place in range(sum(key.startswith("layer.") for key in arrays))]
-
-
-def first_layers(features: int, members: int, seed: int, outputs: int = 1) -> list[Array]:
-    """Weights (members, before, after) and biases (members, 1, after) of each layer in turn."""
-    rng = np.random.default_rng([seed, 15])
-    layers: list[Array] = []
-    for before, after in ((features, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, outputs)):
-        # Groups are scaled to 1 together and not column by column, so the first layer must not shrink them again.
-        scale = np.sqrt(2.0 / before) if layers else 1.0
-        layers += [rng.normal(0.0, scale, (members, before, after)), np.zeros((members, 1, after))]
-    return layers
-
-
-def forward(layers: Sequence[Array], x: Array) -> list[Array]:
-    """The inputs of each layer and the output, (members, n, ...), for (members or 1, n, f) inputs."""
-    values = [x]
-    for place in range(0, len(layers), 2):
-        out = values[-1] @ layers[place] + layers[place + 1]
-        values.append(np.maximum(out, 0.0) if place + 2 < len(layers) else out)
-    return values
-
-
-def train(layers: list[Array], batch: Any, slopes: Any, steps: int) -> None:
-    """Change layers in place by Adam with a cosine schedule.
-
-    Args:
-        layers: as `first_layers` makes them.
-        batch: gives (members, n, f) inputs and what is to be said of them.
-        slopes: of the loss with respect to (members, n, outputs), from these and what is to be said.
-        steps: how many batches are taken.
-    """
-    moments = [(np.zeros_like(layer), np.zeros_like(layer)) for layer in layers]
-    for step in range(1, steps + 1):
-        inputs, wanted = batch()
-        values = forward(layers, inputs)
-        slope = slopes(values[-1], wanted)
-        rate = RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
-        for place in range(len(layers) - 2, -1, -2):
-            before = values[place // 2]
-            gradients = before.swapaxes(-1, -2) @ slope, slope.sum(axis=1, keepdims=True)
-            if place:
-                slope = (slope @ layers[place].swapaxes(1, 2)) * (before > 0)
-            for which, gradient in zip((place, place + 1), gradients, strict=True):
-                first, second = moments[which]
-                first += 0.1 * (gradient - first)
-                second += 0.001 * (gradient**2 - second)
-                change = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
-                layers[which] -= rate * (change + (DECAY * layers[which] if which % 2 == 0 else 0.0))
 
 
 def _slopes(output: Array, scores: Array) -> Array:

@@ -1,11 +1,14 @@
 """`nas predictor`: know what a network will take on a device without measuring it there."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import Progress
 
 from nas.artifacts import artifact_folder
@@ -28,6 +31,10 @@ from profilers.errors import DeviceLost
 from profilers.registry import make_device, metrics_of, open_profiler
 from storage.errors import StoreNotFound
 from storage.store import ResultStore
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from nas.predictor_fitting import Fitted
+    from search_spaces.space import SearchSpace
 
 app = typer.Typer(
     name="predictor", help="Predict latency and accuracy of networks, from few measurements.", no_args_is_help=True
@@ -111,23 +118,7 @@ def fit(
                 )
         except DeviceLost as error:
             raise stop(str(error), 1) from error
-        about = {
-            "fingerprint": target.fingerprint,
-            "space": recipe,
-            "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
-            "tested": None if fitted.tested is None else _scores(fitted.tested[2]),
-        }
-        left_out = {
-            "choices": [made.choices(row) for row in fitted.chosen],
-            "measured": fitted.measured.tolist(),
-            "predicted": fitted.predictor.held.mean.tolist(),
-            "deviation": fitted.predictor.held.std.tolist(),
-        }
-        path = predictors.save(fitted.predictor, target.name, metric, {**about, "left_out": left_out})
-        if fitted.universal is not None:
-            predictors.save(fitted.universal, target.name, metric, about)
-        if fitted.lookup is not None and layers is not None:
-            predictors.save(fitted.lookup, target.name, metric, {**about, "layers": layers.layers})
+        path = _keep(predictors, fitted, made, recipe, target, metric, layers)
         if plot is not None:
             name, held = f"{metric}@{target.name}", fitted.predictor.held
             title = f"{made.name} on {target.name}, {fitted.predictor.samples} samples"
@@ -141,10 +132,47 @@ def fit(
         rows.append({"on": f"any network, from {fitted.universal.samples}", **_scores(fitted.universal.scores)})
     if fitted.lookup is not None and layers is not None:
         rows.append({"on": f"any network, from {len(layers.layers)} layers", **_scores(fitted.lookup.scores)})
+    _show(rows, path, metric, target.name, made.name, as_json)
+
+
+def _keep(
+    predictors: PredictorStore,
+    fitted: "Fitted",
+    space: "SearchSpace",
+    section: Mapping[str, Any],
+    target: Device,
+    metric: str,
+    layers: LayerTable | None,
+) -> Path:
+    """Save what was fitted on a device; the file of the predictor for the space."""
+    about = {
+        "fingerprint": target.fingerprint,
+        "space": section,
+        "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tested": None if fitted.tested is None else _scores(fitted.tested[2]),
+    }
+    chosen = [space.choices(row) for row in fitted.chosen]
+    left_out = {"choices": chosen, **_left_out(fitted.predictor, fitted.measured)}
+    path = predictors.save(fitted.predictor, target.name, metric, {**about, "left_out": left_out})
+    if fitted.universal is not None:
+        predictors.save(fitted.universal, target.name, metric, about)
+    if fitted.lookup is not None and layers is not None:
+        predictors.save(fitted.lookup, target.name, metric, {**about, "layers": layers.layers})
+    return path
+
+
+def _left_out(predictor: Predictor, measured: NDArray[np.float64]) -> dict[str, list[float]]:
+    """The samples, and what was predicted of each without it."""
+    held = predictor.held
+    return {"measured": measured.tolist(), "predicted": held.mean.tolist(), "deviation": held.std.tolist()}
+
+
+def _show(rows: list[dict[str, Any]], path: Path, metric: str, device: str, space: str, as_json: bool) -> None:
+    """How good predictors are."""
     if as_json:
-        print_json({"file": str(path), "metric": metric, "device": target.name, "scores": rows})
+        print_json({"file": str(path), "metric": metric, "device": device, "scores": rows})
     else:
-        print_table(rows, title=f"{metric}@{target.name} of {made.name}")
+        print_table(rows, title=f"{metric}@{device} of {space}")
 
 
 def _fit_accuracy(
@@ -184,21 +212,14 @@ def _fit_accuracy(
             "fitted": datetime.now(UTC).isoformat(timespec="seconds"),
             "tested": None if fitted.tested is None else _scores(fitted.tested),
         }
-        left_out = {
-            "measured": fitted.values.tolist(),
-            "predicted": fitted.predictor.held.mean.tolist(),
-            "deviation": fitted.predictor.held.std.tolist(),
-        }
+        left_out = _left_out(fitted.predictor, fitted.values)
         path = predictors.save(fitted.predictor, labels[0].data, metric, {**about, "left_out": left_out})
         predictors.save(fitted.universal, labels[0].data, metric, about)
     rows = [{"on": f"its {fitted.predictor.samples} labels, left out", **_scores(fitted.predictor.scores)}]
     if fitted.tested is not None:
         rows.append({"on": f"{tests} other networks", **_scores(fitted.tested)})
     rows.append({"on": f"any network, from {fitted.universal.samples}", **_scores(fitted.universal.scores)})
-    if as_json:
-        print_json({"file": str(path), "metric": metric, "device": labels[0].data, "scores": rows})
-    else:
-        print_table(rows, title=f"{metric}@{labels[0].data} of {labels[0].space.name}")
+    _show(rows, path, metric, labels[0].data, labels[0].space.name, as_json)
 
 
 @app.command("list")
