@@ -44,8 +44,9 @@ def test_an_existing_supernet_and_its_file(tmp_path: Path) -> None:
     )
     rows = json.loads(shell(tmp_path, "nas show latest --json"))["evaluations"]
     assert len(rows) == 8
-    assert max(row["accuracy"] for row in rows) > 0.9
-    best = max(rows, key=lambda row: row["accuracy"])
+    best = max(row["accuracy"] for row in rows)
+    assert best > 0.9
     said = shell(tmp_path, f"python {EXAMPLES}/read_onnx.py model.onnx")
-    assert f"{best['macs']:,.0f} macs" in said
+    equally_good = [row for row in rows if row["accuracy"] == best]
+    assert any(f"{row['macs']:,.0f} macs" in said for row in equally_good)
     assert "ms on this CPU" in said
