@@ -75,6 +75,7 @@ class Driver:
         self._address = address
         self._precisions: dict[str, str] = {}  # of each device, as it says itself
         self._devices: dict[str, Device] = {}
+        self._end_reason = ""
 
     @property
     def _spec(self) -> JobSpec:
@@ -92,13 +93,15 @@ class Driver:
             with held(self._store, self._lease):
                 self._work()
                 results = self._results()
+                if not results.evaluations:
+                    raise JobFailed(f"nothing was evaluated: {self._end_reason}")
                 if results.evaluations and len(results.failed) == len(results.evaluations):
                     first = results.evaluations[0].error
                     raise JobFailed(f"all {len(results.evaluations)} evaluations failed; the first: {first}")
                 final = results.final
                 best = {final.evaluations[row].number: final.losses[row].tolist() for row in final.front}
                 self._store.replace_front(self._lease, best)
-                self._store.finish(self._lease, JobStatus.SUCCEEDED)
+                self._store.finish(self._lease, JobStatus.SUCCEEDED, end_reason=self._end_reason)
                 return results
         except LeaseLost:
             raise
@@ -199,7 +202,11 @@ class Driver:
         measuring = self._measuring(None if spec.trains_in_search else weights, devices)
         evaluator = self._training(measuring, weights, devices) if spec.trains_in_search else self._sparing(measuring)
         asked = {objective.metric for objective in spec.objectives}
-        stall = None if spec.budget.stall is None else Stall(spec.budget.stall.evaluations, spec.budget.stall.growth)
+        budget = spec.budget
+        stall = None if budget.stall is None else Stall(budget.stall.evaluations, budget.stall.growth)
+        pace = Pace(
+            budget.evaluations, spec.execution.batch, in_flight, stall, budget.wall_seconds, budget.device_seconds
+        )
         try:
             search = Search(
                 store=self._store,
@@ -208,17 +215,14 @@ class Driver:
                 strategy=strategy,
                 objectives=spec.objectives,
                 evaluator=evaluator,
-                pace=Pace(spec.budget.evaluations, spec.execution.batch, in_flight, stall),
+                pace=pace,
                 fingerprints=fingerprints,
                 devices=self._devices,
-                on_result=lambda count: self._progress.searching(count, spec.budget.evaluations),
+                on_result=lambda count: self._progress.searching(count, budget.evaluations),
             )
             search.run()
-            if search.stalled and spec.budget.stall is not None:
-                self._progress.say(
-                    f"the front has grown by no more than {spec.budget.stall.growth:.2%} in the last "
-                    f"{spec.budget.stall.evaluations} evaluations; the search ends here"
-                )
+            self._end_reason = search.end_reason
+            self._progress.say(f"the search is over: {search.end_reason}")
             Finalists(
                 store=self._store,
                 lease=self._lease,

@@ -32,12 +32,16 @@ class Pace:
         batch: proposals asked for at once.
         in_flight: batches that may be outstanding.
         stall: what ends the search earlier; None for nothing.
+        wall_seconds: how long drivers may have run the job when a batch is asked for; None for ever.
+        device_seconds: how long devices may have been busy with its evaluations then; None for ever.
     """
 
     evaluations: int
     batch: int
     in_flight: int = 1
     stall: Stall | None = None
+    wall_seconds: float | None = None
+    device_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,9 @@ class Search:
         devices: those that measurements may come from and that are not in the store yet, by fingerprint.
         fingerprints: the device fingerprint of each measured metric, to find what other jobs measured.
         on_result: called with the number of evaluations so far, when some were stored.
+
+    Attributes:
+        end_reason: why nothing more was asked for; empty while it goes on.
     """
 
     store: ResultStore
@@ -79,21 +86,22 @@ class Search:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
     on_result: Callable[[int], None] = lambda count: None
+    end_reason: str = field(default="", init=False)
     _costs: dict[str, dict[str, float]] = field(default_factory=dict, init=False)  # of everything proposed
     _submitted: set[str] = field(default_factory=set, init=False)
     _results: dict[str, dict[str, float]] = field(default_factory=dict, init=False)  # empty where failed
     _seen: set[str] = field(default_factory=set, init=False)
     _batches: int = field(default=0, init=False)
-
-    @property
-    def stalled(self) -> bool:
-        """Whether the front grows no more, as far as the job asks for that."""
-        return self.pace.stall is not None and self.pace.stall.stalled
+    _device_seconds: float = field(default=0.0, init=False)
 
     def run(self) -> None:
-        """Search until the budget is spent, the front grows no more or the strategy has nothing new to propose."""
+        """Search until the budget is spent, the front grows no more or the strategy has nothing new to propose.
+
+        Whatever ends it, what was proposed before is evaluated.
+        """
         for evaluation in self.store.evaluations(self.lease.job_id):
             self._results[evaluation.architecture_key] = {} if evaluation.error else evaluation.metrics
+            self._device_seconds += evaluation.device_seconds
         self._submitted.update(self._results)
         self.on_result(len(self._results))
         recorded = deque(self._recorded())
@@ -122,11 +130,12 @@ class Search:
 
     def _ask(self) -> _Batch | None:
         """The next new batch, recorded before anybody works on it; None when there is nothing more to do."""
-        left = self.pace.evaluations - len(self._costs)
-        if left <= 0 or self.stalled:
+        self.end_reason = self._spent()
+        if self.end_reason:
             return None
-        genotypes = self.strategy.ask(min(self.pace.batch, left))
+        genotypes = self.strategy.ask(min(self.pace.batch, self.pace.evaluations - len(self._costs)))
         if not len(genotypes):
+            self.end_reason = "the strategy has nothing new to propose"
             return None
         batch = self._identify(genotypes)
         architectures = [
@@ -135,6 +144,24 @@ class Search:
         ]
         self.store.add_proposals(self.lease, self._batches - 1, architectures)
         return batch
+
+    def _spent(self) -> str:
+        """What ends the search now, in words; nothing while it goes on."""
+        pace = self.pace
+        if len(self._costs) >= pace.evaluations:
+            return f"its {pace.evaluations:,} evaluations are made"
+        if pace.stall is not None and pace.stall.stalled:
+            return pace.stall.reason
+        if pace.wall_seconds is not None:
+            ran = self.store.job(self.lease.job_id).ran_seconds
+            if ran >= pace.wall_seconds:
+                return f"it ran for {ran:.1f} s, and its budget is a wall time of {pace.wall_seconds:g} s"
+        if pace.device_seconds is not None and self._device_seconds >= pace.device_seconds:
+            return (
+                f"devices were busy for {self._device_seconds:.1f} s, and its budget is a device time of "
+                f"{pace.device_seconds:g} s"
+            )
+        return ""
 
     def _identify(self, genotypes: Population) -> _Batch:
         """Two genotypes that build the same network have the same key, and are evaluated once."""
@@ -168,6 +195,7 @@ class Search:
         self.store.add_evaluations(self.lease, outcomes, measured)
         for outcome in outcomes:
             self._results[outcome.architecture_key] = {} if outcome.error else dict(outcome.metrics)
+            self._device_seconds += outcome.device_seconds
         self.on_result(len(self._results))
 
     def _outcomes(self, answers: Sequence[Evaluated]) -> list[Outcome]:
@@ -179,7 +207,9 @@ class Search:
         lost = losses(self.objectives, values)
         joins = feasible(lost, violations(self.objectives, values))
         return [
-            Outcome(each.key, metrics, each.error, each.seconds, each.stopped, row if joining else None)
+            Outcome(
+                each.key, metrics, each.error, each.seconds, each.stopped, row if joining else None, each.device_seconds
+            )
             for each, metrics, row, joining in zip(answers, found, lost.tolist(), joins, strict=True)
         ]
 

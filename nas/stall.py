@@ -33,6 +33,11 @@ class Stall:
         self._counts.append(len(losses))
 
     @property
+    def reason(self) -> str:
+        """What it means that a search is stalled, in words."""
+        return f"its front has grown by no more than {self._growth:.2%} in the last {self._window} evaluations"
+
+    @property
     def stalled(self) -> bool:
         """Whether the front has not grown over the last evaluations; never before there is one that is feasible."""
         past, told = len(self._counts), 0

@@ -10,6 +10,7 @@ model takes is then a matter of luck.
 """
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -59,6 +60,9 @@ class Series:
         profiler: what measures; it stays the caller's.
         device: where.
         rule: when the device has drifted.
+
+    Attributes:
+        busy_seconds: how long the device was busy with all models and references so far, waiting for it left out.
     """
 
     def __init__(self, profiler: Profiler, device: Device, rule: SeriesRule | None = None) -> None:
@@ -66,6 +70,7 @@ class Series:
         self._device = device
         self._rule = rule or SeriesRule()
         self._noise: list[float] = []
+        self.busy_seconds = 0.0
 
     @property
     def noise(self) -> float | None:
@@ -124,9 +129,24 @@ class Series:
             outcome, drift=drift, noise=self.noise, stable=outcome.stable and calm and drift <= self._rule.drift
         )
 
+    def _profiled(self, model: bytes) -> Measurement:
+        """Measure one model, and count the time that the device was busy with it."""
+        started, waited = time.monotonic(), 0.0
+        try:
+            measured = self._profiler.profile(model, self._device)
+            waited = measured.queued_ms / 1e3
+        except ProfilingFailed as error:
+            if error.reason == "queue":
+                started = time.monotonic()
+            raise
+        finally:
+            if not self._device.computed:
+                self.busy_seconds += max(0.0, time.monotonic() - started - waited)
+        return measured
+
     def _tried(self, model: bytes) -> Outcome:
         try:
-            return self._profiler.profile(model, self._device)
+            return self._profiled(model)
         except DeviceLost:
             raise
         except (ModelRefused, ProfilingFailed) as error:
@@ -135,7 +155,7 @@ class Series:
     def _reference(self) -> Measurement:
         """How long the reference takes now."""
         try:
-            return self._profiler.profile(reference_model(), self._device)
+            return self._profiled(reference_model())
         except DeviceLost:
             raise
         except (ModelRefused, ProfilingFailed) as error:

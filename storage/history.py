@@ -44,6 +44,7 @@ def checked_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
             checks.finite(given.seconds, "the seconds of an evaluation"),
             given.stopped,
             None if given.losses is None else checks.losses(given.losses),
+            checks.finite(given.device_seconds, "the seconds of devices"),
         )
         for given in outcomes
     ]
@@ -132,6 +133,7 @@ def add_evaluations(connection: Connection, job_id: str, rows: Sequence[Outcome]
             "seconds": row.seconds,
             "created_at": now,
             "stopped": row.stopped,
+            "device_seconds": row.device_seconds,
         }
         for number, row in enumerate(rows, first)
     ]
@@ -180,6 +182,7 @@ _ROWS = (
         EvaluationRow.seconds,
         EvaluationRow.created_at,
         EvaluationRow.stopped,
+        EvaluationRow.device_seconds,
     )
     .join(ProposalRow, (ProposalRow.job_id == EvaluationRow.job_id) & (ProposalRow.number == EvaluationRow.proposal))
     .order_by(EvaluationRow.number)

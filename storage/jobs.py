@@ -7,10 +7,12 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, literal, or_, select, update
 
 from storage import checks
+from storage.columns import UtcDateTime
 from storage.database import insert
+from storage.elapsed import elapsed
 from storage.errors import InvalidRecord, LeaseHeld, LeaseLost, UnknownJob, WrongStatus
 from storage.records import Job, JobStatus, Lease
 from storage.schema import EvaluationRow, JobRow, ProposalRow
@@ -115,10 +117,11 @@ def hold(connection: Connection, lease: Lease, now: datetime, store: str, **valu
 
     `values` are changes of the job that go with it.
     """
+    ran = elapsed(JobRow.heartbeat_at, literal(now, UtcDateTime))
     held = (
         update(JobRow)
         .where(JobRow.id == lease.job_id, JobRow.fence == lease.fence, JobRow.status == JobStatus.RUNNING)
-        .values({"heartbeat_at": now, **values})
+        .values({"heartbeat_at": now, "ran_seconds": JobRow.ran_seconds + ran, **values})
     )
     if connection.execute(held).rowcount == 1:
         return
@@ -140,14 +143,20 @@ def permit(connection: Connection, job: Lease | str | None, now: datetime, store
 
 
 def finish(
-    connection: Connection, lease: Lease, status: JobStatus, error: str | None, now: datetime, store: str
+    connection: Connection,
+    lease: Lease,
+    status: JobStatus,
+    error: str | None,
+    end_reason: str | None,
+    now: datetime,
+    store: str,
 ) -> None:
     """End a job, or give it back to the queue."""
     if status is JobStatus.RUNNING:
         raise WrongStatus("a job does not finish as RUNNING")
     if (error is not None) != (status is JobStatus.FAILED):
         raise InvalidRecord(f"a FAILED job has an error, another one has none (got {status} and {error!r})")
-    values: dict[str, Any] = {"status": status, "error": error, **_NO_LEASE}
+    values: dict[str, Any] = {"status": status, "error": error, "end_reason": end_reason, **_NO_LEASE}
     if status.ended:
         values["finished_at"] = now
     hold(connection, lease, now, store, **values)
@@ -205,6 +214,7 @@ def extend(connection: Connection, job_id: str, spec: Mapping[str, Any], store: 
         "status": JobStatus.QUEUED,
         "finished_at": None,
         "error": None,
+        "end_reason": None,
     }
     _move(connection, job_id, {status for status in JobStatus if status.ended}, values, "extended", store)
 
@@ -257,6 +267,8 @@ def _jobs() -> Select[*tuple[Any, ...]]:
         JobRow.paused,
         JobRow.restarts,
         JobRow.submitted_by,
+        JobRow.ran_seconds,
+        JobRow.end_reason,
     )
 
 

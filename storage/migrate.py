@@ -9,7 +9,7 @@ from storage.database import Database
 from storage.errors import BadStore, SchemaTooNew, StoreNotFound
 
 #: The newest revision in `storage/migrations/versions`. Alembic is imported only where it has work to do.
-HEAD = "0009"
+HEAD = "0010"
 
 #: The table of Alembic. A name of our own tells our stores from other people's databases.
 VERSION_TABLE = "nas_schema"

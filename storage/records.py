@@ -52,6 +52,8 @@ class Job:
     count its proposals and evaluations. A job that is `paused` is QUEUED and is not claimed until it is resumed; of
     those that wait the one with the greatest `priority` is next. `restarts` tells of each driver that was lost: `at`
     (ISO time), `evaluated`, `reason`. `submitted_by` names the token by which a service got the job; None without one.
+    `ran_seconds` is how long drivers ran it, up to the last sign of life; `end_reason` says why a job that SUCCEEDED
+    ended when it did.
     """
 
     id: str
@@ -72,6 +74,8 @@ class Job:
     paused: bool = False
     restarts: Sequence[Json] = ()
     submitted_by: str | None = None
+    ran_seconds: float = 0.0
+    end_reason: str | None = None
 
     @property
     def lease_ends_at(self) -> datetime | None:
@@ -111,8 +115,9 @@ class Outcome:
     A failed evaluation has an `error` and those metrics that were found before it failed, perhaps none. One that was
     cut short because nothing good was to be expected says so in `stopped`; its metrics are those at that point. A
     metric that is not known is left out; one that is NaN or infinite is kept as that. `seconds` is the time
-    that the evaluation took. `losses` are what the job's objectives make of the metrics, finite and to be
-    minimised; None keeps the evaluation off the front, as one that failed or breaks a bound.
+    that the evaluation took, `device_seconds` how long devices were busy with it. `losses` are what the job's
+    objectives make of the metrics, finite and to be minimised; None keeps the evaluation off the front, as one that
+    failed or breaks a bound.
     """
 
     architecture_key: str
@@ -121,6 +126,7 @@ class Outcome:
     seconds: float = 0.0
     stopped: str | None = None
     losses: Sequence[float] | None = None
+    device_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,7 @@ class Evaluation:
     seconds: float
     created_at: datetime
     stopped: str | None = None
+    device_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

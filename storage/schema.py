@@ -47,7 +47,8 @@ class JobRow(Base):
     """A search and who runs it. `fence` counts its claims; the lease ends `lease_seconds` after the heartbeat.
 
     `restarts` are the drivers that were lost: when, after how many evaluations, and how that was known; `submitted_by`
-    is the name of the token by which a service got the job.
+    is the name of the token by which a service got the job. `ran_seconds` grows with every heartbeat by the time since
+    the one before; `end_reason` says why a job that SUCCEEDED ended when it did.
     """
 
     __tablename__ = "jobs"
@@ -68,6 +69,8 @@ class JobRow(Base):
     paused: Mapped[bool] = mapped_column(default=False, server_default=false())
     restarts: Mapped[list[dict[str, Any]]] = mapped_column(JSON(), default=list, server_default="[]")
     submitted_by: Mapped[str | None] = mapped_column(PlainText)
+    ran_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    end_reason: Mapped[str | None] = mapped_column(PlainText)
 
 
 class ArchitectureRow(Base):
@@ -97,7 +100,8 @@ class ProposalRow(Base):
 class EvaluationRow(Base):
     """What an evaluation said, in the order in which the strategy is told; once per job and architecture.
 
-    `proposal` is the first proposal of the job that asked for it; `stopped` says why it was cut short.
+    `proposal` is the first proposal of the job that asked for it; `stopped` says why it was cut short. `seconds` is
+    what it took, `device_seconds` how long devices were busy with it.
     """
 
     __tablename__ = "evaluations"
@@ -114,6 +118,7 @@ class EvaluationRow(Base):
     seconds: Mapped[float]
     created_at: Mapped[datetime]
     stopped: Mapped[str | None] = mapped_column(PlainText)
+    device_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
 
 
 class MetricRow(Base):

@@ -135,14 +135,22 @@ class ResultStore:
         with self.database.write() as connection:
             jobs.hold(connection, lease, self.clock(), self.name)
 
-    def finish(self, lease: Lease, status: JobStatus, error: str | None = None) -> None:
+    def finish(
+        self, lease: Lease, status: JobStatus, error: str | None = None, *, end_reason: str | None = None
+    ) -> None:
         """End the job, or give it back: SUCCEEDED, CANCELLED, FAILED with its error, or QUEUED to go on later.
+
+        Args:
+            lease: the driver's.
+            status: what it is from now on.
+            error: the cause of a FAILED one.
+            end_reason: why one that SUCCEEDED ended when it did.
 
         Raises:
             LeaseLost: the lease is over; the job is as it was.
         """
         with self.database.write() as connection:
-            jobs.finish(connection, lease, JobStatus(status), error, self.clock(), self.name)
+            jobs.finish(connection, lease, JobStatus(status), error, end_reason, self.clock(), self.name)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a QUEUED or RUNNING job; its driver learns it at its next write. Raises `WrongStatus`."""

@@ -51,6 +51,9 @@ def show(
     row = {
         **_job_row(found),
         "error": found.error,
+        "end_reason": found.end_reason,
+        "ran_seconds": round(found.ran_seconds, 3),
+        "device_seconds": round(sum(each.device_seconds for each in results.evaluations), 3),
         "front": int(results.front.size),
         "measured_anew": len(results.replications),
         "unstable": len(results.unstable),
@@ -73,7 +76,7 @@ def show(
         return
     for name, value in row.items():
         if name != "artifacts" and value is not None:
-            print(f"{name:12} {value}")
+            print(f"{name:14} {value}")
     if trained:
         print_table([{**entry, "key": entry["key"][:12], "cause": entry["cause"] or ""} for entry in trained])
         for line in training_summary(trainings):

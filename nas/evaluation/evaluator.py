@@ -12,7 +12,7 @@ from nas.evaluation.hopeless import Hope
 from nas.evaluation.scores import INT8, SCORES, EvaluationData
 from nas.evaluation.stage import Done, Stage
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport, Wanted
-from nas.evaluation.timing_actor import DeviceGone, TimingActor
+from nas.evaluation.timing_actor import DeviceGone, Timed, TimingActor
 from nas.evaluation.zero_cost_data import ZeroCostData
 from nas.jobspec.consistency import ZERO_COST
 from profilers.measurement import Measurement
@@ -46,6 +46,7 @@ class Evaluated:
     measurements: dict[str, Measurement] = field(default_factory=dict)  # device name -> what it measured
     error: str | None = None
     seconds: float = 0.0
+    device_seconds: float = 0.0  # how long devices were busy with it
     stopped: str | None = None  # why it was cut short, with the metrics of that point
 
 
@@ -245,9 +246,11 @@ class _Progress:
         elif report.stopped is not None:
             self.waiting.clear()
 
-    def timed(self, device: str, measured: Measurement | str) -> None:
+    def timed(self, device: str, told: Timed | str) -> None:
         """Take in what a device measured, or the reason why there is nothing."""
         self.waiting.remove(device)
+        self.result.device_seconds += 0.0 if isinstance(told, str) else told.device_seconds
+        measured = told if isinstance(told, str) else told.outcome
         if isinstance(measured, str):
             self.result.error = f"device {device}: {measured}"
             return

@@ -94,6 +94,7 @@ class PredictingEvaluator:
         self._seen: list[Array] = []
         self._pending: dict[str, _Pending] = {}
         self._measuring: dict[str, Request] = {}
+        self._begun: dict[str, Evaluated] = {}  # what was found before it was known that more has to be measured
         for genotype, metrics in history:
             self._learn(genotype, metrics)
 
@@ -130,6 +131,10 @@ class PredictingEvaluator:
         pending = self._pending.pop(answer.key, None)
         if pending is None:
             request = self._measuring.pop(answer.key)
+            if begun := self._begun.pop(answer.key, None):
+                answer.measurements = {**begun.measurements, **answer.measurements}
+                answer.seconds += begun.seconds
+                answer.device_seconds += begun.device_seconds
             if answer.error is None and answer.stopped is None:
                 self._learn(request.genotype, answer.metrics)
             if answer.error is None:
@@ -141,7 +146,7 @@ class PredictingEvaluator:
         if needed:
             known = {metric: value for metric, value in answer.metrics.items() if metric not in needed}
             request = Request(answer.key, pending.request.genotype, known)
-            self._measuring[answer.key] = request
+            self._measuring[answer.key], self._begun[answer.key] = request, answer
             self._inner.submit([request])
             return False
         for metric in self._sources:

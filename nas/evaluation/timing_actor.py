@@ -27,6 +27,17 @@ class DeviceGone:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What came of a model, a measurement or the reason why there is none, and its share of the device's time.
+
+    The models of a series share the time that the reference model took.
+    """
+
+    outcome: Measurement | str
+    device_seconds: float
+
+
 class TimingActor:
     """Measures ONNX models on one device, under whatever settings of it are searched.
 
@@ -47,16 +58,19 @@ class TimingActor:
     def ping(self) -> None:
         """Answer, so that the caller knows that the actor is there."""
 
-    def time(self, *orders: bytes | Mapping[str, Any]) -> list[Measurement | str | DeviceGone]:
+    def time(self, *orders: bytes | Mapping[str, Any]) -> list[Timed | DeviceGone]:
         """Measure models, each followed by the settings it is measured under, or say why it cannot be measured."""
-        models, settings = orders[::2], [json.dumps(each, sort_keys=True) for each in orders[1::2]]
-        found: dict[int, Measurement | str | DeviceGone] = {}
+        models, settings = orders[::2], [json.dumps(order, sort_keys=True) for order in orders[1::2]]
+        found: dict[int, Timed] = {}
         try:
             for chosen in dict.fromkeys(settings):
-                places = [place for place, each in enumerate(settings) if each == chosen]
-                outcomes = self._series_of(chosen).measure([models[place] for place in places])  # type: ignore[misc]
+                places = [place for place, setting in enumerate(settings) if setting == chosen]
+                series = self._series_of(chosen)
+                before = series.busy_seconds
+                outcomes = series.measure([models[place] for place in places])  # type: ignore[misc]
+                each = (series.busy_seconds - before) / len(places)
                 for place, outcome in zip(places, outcomes, strict=True):
-                    found[place] = outcome if isinstance(outcome, Measurement) else str(outcome)
+                    found[place] = Timed(outcome if isinstance(outcome, Measurement) else str(outcome), each)
         except DeviceLost as error:
             return [DeviceGone(str(error))] * len(models)
         return [found[place] for place in range(len(models))]

@@ -84,6 +84,7 @@ def inconsistencies(job: Mapping[str, Any]) -> list[Problem]:
     problems += _bounds(objectives)
     problems += _sources(objectives, job)
     problems += _data(job)
+    problems += _device_time(objectives, job)
     if not unknown:
         problems += _proxy(job)
         problems += _predicted(job)
@@ -169,6 +170,18 @@ def _sources(objectives: list[Mapping[str, Any]], job: Mapping[str, Any]) -> lis
             continue
         problems.append(Problem(place, message))
     return problems
+
+
+def _device_time(objectives: list[Mapping[str, Any]], job: Mapping[str, Any]) -> list[Problem]:
+    """A budget of device time needs a device that something is run on."""
+    budget, devices = job.get("budget"), job.get("devices")
+    if not isinstance(budget, Mapping) or budget.get("device_seconds") is None or not isinstance(devices, Mapping):
+        return []
+    sections = [devices.get(str(objective.get("metric")).rpartition("@")[2]) for objective in objectives]
+    if any(isinstance(section, Mapping) and not is_computed(section) for section in sections):
+        return []
+    message = "given, but no objective of this job is measured on a device, so it would never be spent"
+    return [Problem(("budget", "device_seconds"), message)]
 
 
 def _data(job: Mapping[str, Any]) -> list[Problem]:

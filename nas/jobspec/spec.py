@@ -149,10 +149,15 @@ class BudgetSpec(Section):
 
     Attributes:
         evaluations: distinct architectures that are evaluated, at most.
+        wall_seconds: time that drivers ran the job, after which nothing more is proposed; pauses do not count, and
+            what came before a driver was lost does.
+        device_seconds: time that devices were busy with evaluations, after which nothing more is proposed.
         stall: the search ends earlier when its front grows no more; None for never.
     """
 
     evaluations: int = Field(ge=1, le=10_000_000)
+    wall_seconds: float | None = Field(default=None, gt=0)
+    device_seconds: float | None = Field(default=None, gt=0)
     stall: StallSpec | None = None
 
 

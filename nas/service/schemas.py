@@ -33,6 +33,7 @@ class Job(Told):
     """A search: what it asks for and where it stands.
 
     `restarts` tells of drivers that were lost, `submitted_by` is the name of the token that brought it, if one did.
+    `ran_seconds` is how long drivers ran it, `end_reason` why it ended when it did, if it succeeded.
     """
 
     id: str
@@ -48,6 +49,8 @@ class Job(Told):
     heartbeat_at: datetime | None
     restarts: list[dict[str, Any]]
     submitted_by: str | None
+    ran_seconds: float
+    end_reason: str | None
     spec: Plain
 
 
@@ -59,7 +62,9 @@ class Evaluation(Told):
     genotype: dict[str, Any]
     metrics: Metrics
     error: str | None
+    stopped: str | None
     seconds: float
+    device_seconds: float
     created_at: datetime
 
 

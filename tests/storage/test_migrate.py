@@ -82,7 +82,7 @@ def test_the_newest_revision_is_written_down() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
 
 
-@pytest.mark.parametrize("old", ["0001", "0002", "0003", "0004", "0005", "0006"])
+@pytest.mark.parametrize("old", [f"{number:04}" for number in range(1, int(HEAD))])
 def test_an_older_store_is_upgraded(url: str, old: str) -> None:
     """A store of any released revision keeps its jobs, has rounds like a new one, and knows its fronts."""
     objectives = [

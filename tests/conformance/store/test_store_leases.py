@@ -38,6 +38,31 @@ def test_the_life_of_a_job(store: ResultStore, clock: Clock) -> None:
     assert {ended.owner, ended.heartbeat_at, ended.lease_seconds} == {None}
 
 
+def test_the_time_of_drivers_adds_up(store: ResultStore, clock: Clock) -> None:
+    """From each claim to the last sign of life; neither what nobody hears of nor pauses count, nor a clock set back."""
+    job = store.create_job("job", {})
+    clock.advance(500)
+    lease = store.claim(job.id, "first", lease_seconds=30)
+    for _ in range(3):
+        clock.advance(10)
+        store.heartbeat(lease)
+    clock.advance(500)
+    lease = store.claim(job.id, "second")
+    clock.advance(10)
+    store.finish(lease, JobStatus.QUEUED)
+    clock.advance(500)
+    lease = store.claim(job.id, "third")
+    clock.advance(-500)
+    store.heartbeat(lease)
+    clock.advance(2)
+    store.finish(lease, JobStatus.SUCCEEDED, end_reason="its 12 evaluations are made")
+    ended = store.job(job.id)
+    assert ended.ran_seconds == pytest.approx(42, abs=0.1)
+    assert ended.end_reason == "its 12 evaluations are made"
+    store.extend(job.id, {})
+    assert (store.job(job.id).ran_seconds, store.job(job.id).end_reason) == (ended.ran_seconds, None)
+
+
 def test_a_failed_job_keeps_its_error(store: ResultStore) -> None:
     """Text from anywhere is kept; what no database agrees on is replaced."""
     lease = running(store)

@@ -20,7 +20,7 @@ def filled(store: ResultStore) -> ResultStore:
         Outcome(architecture(0).key, {"accuracy": 0.5, "macs": 10.0, "latency_ms@cpu": 1.0}, losses=[-0.5, 1.0]),
         Outcome(architecture(1).key, {"accuracy": 0.7, "macs": 20.0, "latency_ms@cpu": 2.0}, losses=[-0.7, 2.0]),
         Outcome(architecture(2).key, {"accuracy": math.nan, "latency_ms@cpu": math.inf}),
-        Outcome(architecture(3).key, error="out of memory"),
+        Outcome(architecture(3).key, error="out of memory", stopped="hopeless", device_seconds=1.5),
     ]
     store.add_evaluations(lease, rows)
     return store
@@ -42,6 +42,8 @@ def test_evaluations_are_wide(filled: ResultStore) -> None:
     assert [row["macs"] for row in rows] == [10.0, 20.0, None, None]
     assert [row["on_front"] for row in rows] == [1, 1, 0, 0]
     assert [row["error"] for row in rows] == [None, None, None, "out of memory"]
+    assert [row["stopped"] for row in rows] == [None, None, None, "hopeless"]
+    assert [row["device_seconds"] for row in rows] == [0.0, 0.0, 0.0, 1.5]
     assert {row["job"] for row in rows} == {"a job"}
     assert {row["created_at"] for row in rows} == {evaluations[0].created_at.strftime("%Y-%m-%d %H:%M:%S.%f")}
     assert [json.loads(str(row["metrics"])) for row in rows] == [

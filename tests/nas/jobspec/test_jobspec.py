@@ -204,7 +204,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown key below": (
         {"budget.evaluation": 5},
-        "budget.evaluation: unknown key; allowed: evaluations, stall; did you mean 'evaluations'?",
+        "budget.evaluation: unknown key; allowed: evaluations, wall_seconds, device_seconds, stall; "
+        "did you mean 'evaluations'?",
     ),
     "missing section": ({"budget": None}, "budget: missing, and there is no default"),
     "missing key": ({"budget": {}}, "budget.evaluations: missing, and there is no default"),
