@@ -20,8 +20,8 @@ from rich.table import Table
 
 from nas.cli.options import find_job
 from nas.front import hypervolume
-from nas.jobspec.consistency import LEARNED
 from nas.jobspec.load import parse_job
+from nas.jobspec.metric_names import LEARNED
 from nas.jobspec.training import CurvesSpec, HalvingSpec
 from nas.objectives import Objective
 from nas.problem import prepare

@@ -17,7 +17,7 @@ from nas.evaluation.zero_cost_data import ZeroCostData
 from nas.finalists import Finalists
 from nas.gradient_rounds import StoredRounds
 from nas.gradient_search import gradient_plan
-from nas.jobspec.consistency import LEARNED
+from nas.jobspec.metric_names import LEARNED
 from nas.jobspec.spec import JobSpec
 from nas.lease_owner import held
 from nas.objectives import deviation

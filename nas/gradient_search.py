@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.jobspec.consistency import STATIC
+from nas.jobspec.metric_names import STATIC
 from nas.jobspec.spec import JobSpec
 from nas.predictor_features import SpaceFeatures
 from nas.strategies.gradient import GradientOptions

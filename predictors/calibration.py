@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from predictors.errors import PredictorError
 
@@ -87,7 +87,7 @@ class Calibration:
         n = len(self._residuals)
         rank = min(level * (n + 1) / n, 1.0)
         empirical = max(float(np.quantile(self._residuals, rank)), 1e-12)
-        expected = float(stats.t.ppf(0.5 + level / 2, max(n / SAMPLES_PER_FREEDOM, 2.0))) * self._size
+        expected = float(stdtrit(max(n / SAMPLES_PER_FREEDOM, 2.0), 0.5 + level / 2)) * self._size
         trust = n / (n + PRIOR_SAMPLES)
         return math.exp(trust * math.log(empirical) + (1 - trust) * math.log(expected))
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.front import front
-from nas.jobspec.consistency import ACCURACY
+from nas.jobspec.metric_names import ACCURACY
 from nas.objectives import Objective, losses, violations
 from search_spaces.costs.static import costs
 from search_spaces.space import SearchSpace

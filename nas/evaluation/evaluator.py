@@ -14,7 +14,7 @@ from nas.evaluation.stage import Done, Stage
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport, Wanted
 from nas.evaluation.timing_actor import DeviceGone, Timed, TimingActor
 from nas.evaluation.zero_cost_data import ZeroCostData
-from nas.jobspec.consistency import ZERO_COST
+from nas.jobspec.metric_names import ZERO_COST
 from profilers.measurement import Measurement
 from profilers.registry import metrics_of
 from profilers.series import SeriesRule

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from scipy import stats
-
 
 @dataclass(frozen=True, slots=True)
 class Hope:
@@ -34,6 +32,10 @@ class Hope:
             return True
         if right >= needed:
             return False
+        from scipy import (
+            stats,  # here, because workers that look at all samples start in two thirds of the time without
+        )
+
         # With as many right answers in all as are needed, so few among those that were seen would be a rare chance.
         chance = float(stats.hypergeom.cdf(right, total, needed, seen))
         return chance < (1 - self.confidence) / looks

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nas.accuracy_features import AccuracyFeatures
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.front import front
-from nas.jobspec.consistency import LEARNED
+from nas.jobspec.metric_names import LEARNED
 from nas.objectives import Objective, deviation, losses, violations
 from nas.predictor_features import SpaceFeatures
 from predictors.accuracy import Accuracy

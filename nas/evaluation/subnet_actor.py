@@ -12,7 +12,7 @@ from nas.evaluation.onnx_network import OnnxNetwork, quantised
 from nas.evaluation.scores import INT8, EvaluationData, scores, scores_while
 from nas.evaluation.subnet import Subnets, subnets
 from nas.evaluation.zero_cost_data import ZeroCostData
-from nas.jobspec.consistency import ZERO_COST
+from nas.jobspec.metric_names import ZERO_COST
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import Genotype
 from search_spaces.supernet.weights import SupernetWeights

@@ -5,23 +5,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.jobspec.errors import Problem
+from nas.jobspec.metric_names import (
+    ACCURACY,
+    LEARNED,
+    QUANTISED,
+    STATIC,
+    UTILISATION,
+    ZERO_COST,
+    is_share,
+    is_zero_cost,
+)
 from nas.jobspec.training import PREDICTED, PROXY, proxy, recipe_problems, trains_in_search, wants_shared_weights
 from nas.jobspec.wording import shown, suggestion
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT
 from profilers.registry import is_computed, metrics_of
 from search_spaces.zero_cost.needs import NEEDS
-
-ACCURACY = "accuracy"
-LEARNED = (ACCURACY, "loss")
-"""Metrics of trained networks on held-out data: share of right answers, and cross-entropy in nats."""
-QUANTISED = tuple(f"{metric}@int8" for metric in LEARNED)
-"""The same of the networks quantised to 8-bit integers."""
-UTILISATION = "utilisation@"
-"""Begins the name of a metric that, like accuracy, is a share and better when it is higher."""
-ZERO_COST = "zero_cost@"
-"""Begins the name of a metric that ranks networks before they are trained; more is better."""
-STATIC = ("macs", "params", "peak_activation_bytes", "bytes_moved")
 
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -35,16 +34,6 @@ def known_metrics(devices: Mapping[str, Any]) -> tuple[str, ...]:
         for metric in metrics_of(section if isinstance(section, Mapping) else {})
     ]
     return (*LEARNED, *QUANTISED, *told, *STATIC, *(ZERO_COST + name for name in NEEDS))
-
-
-def is_share(metric: object) -> bool:
-    """Whether a metric lies between 0 and 1 and should be high."""
-    return metric in (ACCURACY, f"{ACCURACY}@int8") or str(metric).startswith(UTILISATION)
-
-
-def is_zero_cost(metric: object) -> bool:
-    """Whether a metric is a zero-cost score."""
-    return str(metric).startswith(ZERO_COST)
 
 
 def asked_metrics(job: Mapping[str, Any]) -> list[Any]:

@@ -13,17 +13,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from nas.jobspec.consistency import (
-    ACCURACY,
-    LEARNED,
-    QUANTISED,
-    ZERO_COST,
-    asks_learned,
-    inconsistencies,
-    is_share,
-    is_zero_cost,
-)
+from nas.jobspec.consistency import asks_learned, inconsistencies
 from nas.jobspec.errors import Problem
+from nas.jobspec.metric_names import ACCURACY, LEARNED, QUANTISED, ZERO_COST, is_share, is_zero_cost
 from nas.jobspec.training import (
     PREDICTED,
     AccuracySpec,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
-from nas.jobspec.consistency import LEARNED
+from nas.jobspec.metric_names import LEARNED
 from nas.jobspec.training import RECIPE
 from nas.trials.trainings import Trainings, Work, trained
 from search_spaces.costs.static import costs

@@ -1,6 +1,6 @@
 """Which networks of an ended search are trained alone, and their training."""
 
-from nas.jobspec.consistency import LEARNED
+from nas.jobspec.metric_names import LEARNED
 from nas.problem import Problem
 from nas.results import Results
 from nas.strategies.ranking import best

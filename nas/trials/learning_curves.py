@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 Curve = Mapping[str, Sequence[float]]
 """`epoch`, and metric -> its value after each of them."""
@@ -80,4 +80,4 @@ def _lower(x: NDArray[np.float64], y: NDArray[np.float64], at: float, confidence
     residuals = y - y.mean() - slope * centred
     deviation = float(np.sqrt(residuals @ residuals / free * (1 + 1 / n + distance)))
     middle = float(y.mean()) + slope * (at - float(x.mean()))
-    return middle - float(stats.t.ppf(confidence, free)) * deviation
+    return middle - float(stdtrit(free, confidence)) * deviation

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.jobspec.consistency import LEARNED
+from nas.jobspec.metric_names import LEARNED
 from nas.jobspec.training import CurvesSpec
 from nas.objectives import Objective
 from nas.trials.learning_curves import Curve, LearningCurves

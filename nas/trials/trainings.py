@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nas.artifacts import sha256
 from nas.cluster import ray
 from nas.evaluation.scores import EvaluationData
-from nas.jobspec.consistency import LEARNED
+from nas.jobspec.metric_names import LEARNED
 from nas.problem import Problem
 from nas.progress import Progress
 from nas.trials.feed import End, Feed, Report, Reports
