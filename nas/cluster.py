@@ -26,6 +26,8 @@ if "RAY_AUTH_TOKEN_PATH" not in os.environ:
 import ray as ray
 
 _REACH_SECONDS = 10.0
+_SHARE = 0.001
+"""Of a device's resource that the actor of one job takes, so that those of other jobs have a place, too."""
 
 
 def device_resource(device: str) -> str:
@@ -37,13 +39,15 @@ class ClusterUnfit(RuntimeError):
     """A cluster cannot be reached, or lacks what a job needs."""
 
 
-def exclusive(device: str) -> dict[str, Any]:
-    """Options of an actor or task that has a device for itself, where the cluster knows the device.
+def at_device(device: str) -> dict[str, Any]:
+    """Options of an actor or task that runs where a device is, if the cluster knows that.
 
-    One that is reached over the network can be asked from any node and keeps its own queue.
+    Jobs on the same cluster share a device: each has an actor there, and these measure in turn
+    (`profilers.device_lock`). A device that is reached over the network can be asked from any node and keeps its own
+    queue.
     """
     resource = device_resource(device)
-    return {"num_cpus": 0, "resources": {resource: 1} if resource in ray.cluster_resources() else {}}
+    return {"num_cpus": 0, "resources": {resource: _SHARE} if resource in ray.cluster_resources() else {}}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from nas.cluster import exclusive, joined_cluster, local_cluster, ray
+from nas.cluster import at_device, joined_cluster, local_cluster, ray
 from nas.device_costs import measured_costs
 from nas.evaluation.cutting_evaluator import CuttingEvaluator
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
@@ -75,6 +75,7 @@ class Driver:
         self._address = address
         self._precisions: dict[str, str] = {}  # of each device, as it says itself
         self._devices: dict[str, Device] = {}
+        self._settings: dict[str, list[str]] = {}  # of each metric's device, the fingerprint under each setting
         self._end_reason = ""
 
     @property
@@ -216,7 +217,7 @@ class Driver:
                 objectives=spec.objectives,
                 evaluator=evaluator,
                 pace=pace,
-                fingerprints=fingerprints,
+                fingerprints={} if spec.measuring.anew else self._settings,
                 devices=self._devices,
                 on_result=lambda count: self._progress.searching(count, budget.evaluations),
             )
@@ -329,12 +330,13 @@ class Driver:
         describe = ray.remote(describe_devices)
         fingerprints: dict[str, str] = {}
         for name, section in devices.items():
-            task = describe.options(**exclusive(name))
+            task = describe.options(**at_device(name))
             try:
                 described = ray.get(task.remote({"name": name, **section}))
             except ray.exceptions.RayTaskError as error:
                 raise JobFailed(str(error.cause)) from error
             self._devices |= {mark: Device(mark, name, dict(description)) for mark, description in described}
+            self._settings |= {f"{metric}@{name}": [mark for mark, _ in described] for metric in metrics_of(section)}
             if len(described) == 1:  # under several settings nobody knows beforehand which is measured
                 ((fingerprint, description),) = described
                 self._store.add_device(self._devices[fingerprint])

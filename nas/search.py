@@ -69,7 +69,8 @@ class Search:
         evaluator: what answers.
         pace: how much is asked for and when.
         devices: those that measurements may come from and that are not in the store yet, by fingerprint.
-        fingerprints: the device fingerprint of each measured metric, to find what other jobs measured.
+        fingerprints: for each metric whose measurements by other jobs are taken over, the fingerprints of its device
+            under the settings that may be searched.
         on_result: called with the number of evaluations so far, when some were stored.
 
     Attributes:
@@ -83,7 +84,7 @@ class Search:
     objectives: Sequence[Objective]
     evaluator: Evaluator
     pace: Pace
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    fingerprints: Mapping[str, Sequence[str]] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
     on_result: Callable[[int], None] = lambda count: None
     end_reason: str = field(default="", init=False)
@@ -179,8 +180,8 @@ class Search:
         new = {key: row for key, row in zip(batch.keys, batch.genotypes, strict=True) if key not in self._submitted}
         self._submitted.update(new)
         known: dict[str, dict[str, float]] = {key: {} for key in new}
-        for metric, fingerprint in self.fingerprints.items():
-            for key, measurement in self.store.measurements(new, fingerprint, metric).items():
+        for metric, fingerprints in self.fingerprints.items():
+            for key, measurement in self.store.measurements(new, fingerprints, metric).items():
                 known[key][metric] = measurement.value
         self.evaluator.submit([Request(key, row, known[key]) for key, row in new.items()])
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from storage import checks
 from storage.database import insert, rows_with_keys
@@ -90,10 +90,17 @@ def add(connection: Connection, rows: Sequence[Measurement], job_id: str | None,
         connection.execute(statement.on_conflict_do_update(index_elements=identity, set_=newer), values)
 
 
-def lookup(connection: Connection, keys: Iterable[str], device_fingerprint: str, metric: str) -> dict[str, Measurement]:
-    """The measurements of one metric on one device, of those keys that have one, in the order of the keys."""
+def lookup(
+    connection: Connection, keys: Iterable[str], fingerprints: Iterable[str], metric: str
+) -> dict[str, Measurement]:
+    """The newest measurements of a metric on devices, of those keys that have one, in the order of the keys.
+
+    Jobs give a device names of their own, which are part of its metrics' names: it is the same device by any of them.
+    """
     keys = list(keys)
     table = MeasurementRow
+    plain = metric.partition("@")[0]
+    same = or_(table.metric == plain, table.__table__.c.metric.startswith(f"{plain}@", autoescape=True))
     statement = select(
         table.architecture_key,
         table.device_fingerprint,
@@ -104,7 +111,8 @@ def lookup(connection: Connection, keys: Iterable[str], device_fingerprint: str,
         table.samples,
         table.job_id,
         table.created_at,
-    ).where(table.device_fingerprint == device_fingerprint, table.metric == metric)
+    )
+    statement = statement.where(table.device_fingerprint.in_(list(fingerprints)), same).order_by(table.created_at)
     column = table.__table__.c.architecture_key
     found = {row.architecture_key: Measurement(*row) for row in rows_with_keys(connection, statement, column, keys)}
     return {key: found[key] for key in keys if key in found}

@@ -373,10 +373,19 @@ class ResultStore:
             now = self.clock()
             measurements.add(connection, checked, jobs.permit(connection, job, now, self.name), now)
 
-    def measurements(self, keys: Iterable[str], device_fingerprint: str, metric: str) -> dict[str, Measurement]:
-        """What any job measured of these architectures on a device, by key; keys without a measurement are out."""
+    def measurements(
+        self, keys: Iterable[str], device_fingerprints: str | Iterable[str], metric: str
+    ) -> dict[str, Measurement]:
+        """What any job measured last of these architectures, by key; keys without a measurement are out.
+
+        Args:
+            keys: of the architectures.
+            device_fingerprints: of the device, or of each of its settings where these are a part of the architectures.
+            metric: such as `latency_ms@cpu`; what jobs call the device makes no difference.
+        """
+        fingerprints = [device_fingerprints] if isinstance(device_fingerprints, str) else device_fingerprints
         with self.database.read() as connection:
-            return measurements.lookup(connection, keys, device_fingerprint, metric)
+            return measurements.lookup(connection, keys, fingerprints, metric)
 
     def add_layers(self, device_fingerprint: str, rows: Iterable[Layer]) -> None:
         """Record what layers take on a device, all or none; one with the same signature is replaced.

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.cluster import exclusive, ray
+from nas.cluster import at_device, ray
 from nas.evaluation.hopeless import Hope
 from nas.evaluation.scores import INT8, SCORES, EvaluationData
 from nas.evaluation.stage import Done, Stage
@@ -267,6 +267,6 @@ class _Progress:
 
 def _timing_stage(name: str, settings: Mapping[str, Any], timing: TimingRule, watch: SeriesRule) -> Stage:
     actor = ray.remote(TimingActor)
-    options = actor.options(**exclusive(name))
+    options = actor.options(**at_device(name))
     section = {"name": name, **settings}
     return Stage(name, lambda: options.remote(section, timing, watch), 1, method="time", group=watch.models)

@@ -179,6 +179,8 @@ class MeasuringSpec(Section):
         series: networks that are measured between two measurements of the reference network.
         drift: relative change of the reference at which a series is measured again.
         replicate: relative difference within which a finalist's latency must be found again.
+        anew: whether networks are measured that other jobs have measured on the same device; otherwise their values
+            are taken over. Finalists are measured anew in any case.
     """
 
     tolerance: float = Field(default=0.02, gt=0, le=1)
@@ -187,6 +189,7 @@ class MeasuringSpec(Section):
     series: int = Field(default=8, ge=1, le=1000)
     drift: float = Field(default=0.05, gt=0, le=1)
     replicate: float = Field(default=0.05, gt=0, le=1)
+    anew: bool = False
 
     @model_validator(mode="after")
     def _runs(self) -> "MeasuringSpec":

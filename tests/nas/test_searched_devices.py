@@ -1,6 +1,7 @@
 """Settings of devices as decisions of a search, from the job file to the front."""
 
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from typer.testing import CliRunner
 
 from nas.cli.main import app
 from nas.evaluation.subnet import subnets
+from nas.evaluation.timing_actor import describe_devices
 from nas.jobspec.errors import JobSpecError
 from nas.jobspec.load import parse_job
 from nas.problem import prepare
 from profilers.analytic_profiler import AnalyticProfiler
 from profilers.registry import make_device
+from storage.records import Architecture, Device, Measurement
+from storage.store import ResultStore
 
 JOB: dict[str, Any] = {
     "name": "co-search",
@@ -75,6 +79,34 @@ def test_settings_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert exported.exit_code == 0, exported.output
     assert "latency_ms@npu" in {check["check"] for check in json.loads(exported.stdout)["checks"]}
     onnx.checker.check_model(onnx.load("model.onnx"))
+
+
+@pytest.mark.slow
+def test_what_was_measured_is_taken_over_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever job it was and under whatever setting; with `anew` it is measured again."""
+    monkeypatch.chdir(tmp_path)
+    job = {**JOB, "objectives": ["latency_ms@npu"], "devices": {"npu": JOB["devices"]["npu"]},
+           "strategy": "random", "budget": {"evaluations": 8}}  # fmt: skip
+    space = (problem := prepare(parse_job(job))).searched
+    described = {mark: dict(facts) for mark, facts in describe_devices({"name": "npu", **job["devices"]["npu"]})}
+    with ResultStore("sqlite:///nas.db") as store:
+        lease = store.claim(store.create_job("another", {}).id, "me")
+        for mark, facts in described.items():
+            store.add_device(Device(mark, "npu", facts))
+        strategy = problem.strategy()
+        rows = [row for _ in range(3) for row in strategy.ask(8)]  # and some to spare: two may be the same network
+        for mark, row in zip(cycle(described), rows, strict=False):
+            key = space.key(row)
+            store.add_architectures(lease, [Architecture(key, space.name, dict(space.choices(row)))])
+            metrics = ("latency_ms@npu", "energy_mj@npu", "utilisation@npu")
+            store.add_measurements(lease, [Measurement(key, mark, metric, 123.0, "npu") for metric in metrics])
+        for anew in (False, True):
+            Path("job.yaml").write_text(yaml.safe_dump({**job, "measuring": {"anew": anew}}, sort_keys=False))
+            ran = CliRunner().invoke(app, ["run", "job.yaml"])
+            assert ran.exit_code == 0, ran.output
+            found = store.evaluations(store.jobs()[0].id)
+            assert len(found) == 8
+            assert {each.metrics["latency_ms@npu"] == 123.0 for each in found} == {not anew}
 
 
 def test_the_space_that_is_searched() -> None:

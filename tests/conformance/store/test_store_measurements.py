@@ -36,6 +36,24 @@ def test_measurements_are_reused(store: ResultStore) -> None:
     assert store.measurements(keys, "g", "latency_ms") == {}
 
 
+def test_a_device_has_many_names(store: ResultStore) -> None:
+    """What one job measured is found by another that calls the device otherwise, and of a device under any setting."""
+    lease = running(store, 2)
+    keys = [architecture(index).key for index in range(2)]
+    for fingerprint in "fg":
+        store.add_device(Device(fingerprint, "cpu"))
+    rows = [("f", "latency_ms@pi", 1.0), ("f", "latencyXms@pi", 2.0), ("f", "energy_mj@pi", 3.0)]
+    store.add_measurements(lease, [Measurement(keys[0], f, metric, value, "pi") for f, metric, value in rows])
+    assert store.measurements(keys, "f", "latency_ms@cpu")[keys[0]].value == 1.0
+    store.add_measurements(lease, [Measurement(keys[0], "f", "latency_ms@cpu", 4.0, "cpu")])
+    store.add_measurements(lease, [Measurement(keys[1], "g", "latency_ms@cpu", 5.0, "cpu")])
+    for metric in ("latency_ms", "latency_ms@pi", "latency_ms@cpu"):
+        found = store.measurements(keys, ["g", "f"], metric)
+        assert [found[key].value for key in keys] == [4.0, 5.0]
+        assert list(store.measurements(keys, "g", metric)) == [keys[1]]
+    assert store.measurements(keys, [], "latency_ms") == {}
+
+
 def test_a_newer_measurement_replaces(store: ResultStore) -> None:
     """Measured again, by somebody without a lease or without a job: the newest stands."""
     lease = running(store, 1)
