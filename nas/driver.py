@@ -35,7 +35,7 @@ from profilers.registry import is_computed, metrics_of
 from search_spaces.gradient.plan import GradientPlan
 from search_spaces.joint_space import JointSpace
 from search_spaces.supernet.weights import SupernetWeights
-from storage.errors import LeaseLost
+from storage.errors import LeaseLost, StoreFailed
 from storage.records import Device, JobStatus, Lease, TrainingStatus
 from storage.store import ResultStore
 
@@ -88,6 +88,8 @@ class Driver:
         Raises:
             JobFailed: every evaluation failed, or something broke; the job is FAILED with the cause.
             LeaseLost: the job was cancelled or taken over; nothing was written after that.
+            StoreFailed: the store took no more, its disk being full, say; what it has is sound, and the job can be
+                resumed.
             KeyboardInterrupt: the job is QUEUED again and can be resumed.
         """
         try:
@@ -104,7 +106,7 @@ class Driver:
                 self._store.replace_front(self._lease, best)
                 self._store.finish(self._lease, JobStatus.SUCCEEDED, end_reason=self._end_reason)
                 return results
-        except LeaseLost:
+        except (LeaseLost, StoreFailed):
             raise
         except KeyboardInterrupt:
             self._store.finish(self._lease, JobStatus.QUEUED)

@@ -1,11 +1,15 @@
 """`nas`: search, look, choose, export."""
 
+import sys
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
+
+from nas.cli.failure import stop
+from storage.errors import StoreFailed
 
 MODULES = {
     "run": ("run", "resume", "train"),
@@ -69,5 +73,8 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The command `nas`."""
-    app()
+    """The command `nas`. A store that fails on the way, because its disk is full, say, is told in one line."""
+    try:
+        app()
+    except StoreFailed as error:
+        sys.exit(stop(str(error), 1).exit_code)

@@ -103,7 +103,7 @@ def _prepare(spec: Any, allow_code: bool) -> Any:
 def _drive(store: ResultStore, url: str, job: Job, problem: Any, address: str | None) -> None:
     from nas.artifacts import artifact_folder
     from nas.driver import Driver, JobFailed
-    from storage.errors import LeaseLost
+    from storage.errors import LeaseLost, StoreFailed
 
     with bad_input():
         lease = claim(store, job)
@@ -117,6 +117,8 @@ def _drive(store: ResultStore, url: str, job: Job, problem: Any, address: str | 
         raise stop(f"job {job.id} failed: {error}", 1) from error
     except LeaseLost as error:
         raise stop(f"job {job.id} is not ours any more: {error}", 1) from error
+    except StoreFailed as error:
+        raise stop(f"job {job.id} was interrupted: {error}; then go on with `nas resume {job.id}`", 1) from error
     except KeyboardInterrupt as error:
         raise stop(f"job {job.id} was interrupted; go on with `nas resume {job.id}`", 1) from error
     final = results.final

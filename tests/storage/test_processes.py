@@ -27,21 +27,21 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_drivers_write_at_once(url: str) -> None:
-    """Six drivers with 60 writes of rows each on the same architectures: no locked error, no deadlock, nothing lost."""
+    """Eight drivers with 60 writes each on the same architectures: no locked error, no deadlock, nothing lost."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-W", "error", DRIVE, url, str(index), str(ROUNDS)],
             stderr=subprocess.PIPE,
             env=ENVIRONMENT,
         )
-        for index in range(6)
+        for index in range(8)
     ]
     for process in processes:
         _, errors = process.communicate(timeout=200)
         assert (process.returncode, errors) == (0, b"")
     with ResultStore(url, create=False) as store:
         jobs = store.jobs()
-        assert [job.status for job in jobs] == [JobStatus.SUCCEEDED] * 6
+        assert [job.status for job in jobs] == [JobStatus.SUCCEEDED] * 8
         for job in jobs:
             assert [row.number for row in store.evaluations(job.id)] == list(range(ROUNDS))
             assert [row.architecture_key for row in store.proposals(job.id)] == [
