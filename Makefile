@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check audit bench clean
 .DELETE_ON_ERROR:
 
 $(VENV)/.test: pyproject.toml constraints.txt
@@ -47,6 +47,14 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known vulnerabilities of all that is installed, asked of api.osv.dev. --strict, because pip-audit otherwise passes over
+# what it cannot ask about: beside a mirror of PyPI that serves files alone it would find nothing wrong with anything.
+audit: $(VENV)/.test
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > $(VENV)/installed.txt
+	$(VENV)/audit/bin/pip-audit --strict --vulnerability-service osv --no-deps --disable-pip --requirement $(VENV)/installed.txt
 
 bench: $(VENV)/.bench $(VENV)/.browser
 	mkdir -p out

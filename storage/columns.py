@@ -55,15 +55,18 @@ class Number(TypeDecorator[float]):
 
 
 class PlainText(TypeDecorator[str]):
-    """Text from anywhere, an exception's message say: what PostgreSQL cannot keep becomes U+FFFD."""
+    """Text from anywhere, an exception's message or a request: what a database cannot keep becomes U+FFFD.
+
+    So what is asked for by such a text is not found, instead of being an error of the database.
+    """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace NUL characters and lone surrogates."""
-        if value is None:
-            return None
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
         text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 

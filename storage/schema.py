@@ -15,7 +15,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     MetaData,
-    Text,
     UniqueConstraint,
     false,
 )
@@ -36,7 +35,7 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's declaration, not an attribute of instances
-        str: Text(),
+        str: PlainText(),
         datetime: UtcDateTime(),
         float: Double(),
         dict[str, Any]: JSON(),
@@ -54,23 +53,23 @@ class JobRow(Base):
     __tablename__ = "jobs"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(PlainText)
+    name: Mapped[str]
     spec: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(index=True)
-    error: Mapped[str | None] = mapped_column(PlainText)
+    error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(index=True)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    owner: Mapped[str | None] = mapped_column(PlainText)
+    owner: Mapped[str | None]
     heartbeat_at: Mapped[datetime | None]
     lease_seconds: Mapped[float | None]
     fence: Mapped[int] = mapped_column(default=0)
     priority: Mapped[int] = mapped_column(default=0, server_default="0")
     paused: Mapped[bool] = mapped_column(default=False, server_default=false())
     restarts: Mapped[list[dict[str, Any]]] = mapped_column(JSON(), default=list, server_default="[]")
-    submitted_by: Mapped[str | None] = mapped_column(PlainText)
+    submitted_by: Mapped[str | None]
     ran_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
-    end_reason: Mapped[str | None] = mapped_column(PlainText)
+    end_reason: Mapped[str | None]
 
 
 class ArchitectureRow(Base):
@@ -114,10 +113,10 @@ class EvaluationRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     architecture_key: Mapped[str] = mapped_column(ForeignKey("architectures.key"), index=True)
     proposal: Mapped[int]
-    error: Mapped[str | None] = mapped_column(PlainText)
+    error: Mapped[str | None]
     seconds: Mapped[float]
     created_at: Mapped[datetime]
-    stopped: Mapped[str | None] = mapped_column(PlainText)
+    stopped: Mapped[str | None]
     device_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
 
 
@@ -177,7 +176,7 @@ class TrainingRow(Base):
     curve: Mapped[dict[str, Any]]
     seconds: Mapped[float]
     saved_seconds: Mapped[float]
-    cause: Mapped[str | None] = mapped_column(PlainText)
+    cause: Mapped[str | None]
     created_at: Mapped[datetime]
 
 
@@ -198,7 +197,7 @@ class DeviceRow(Base):
     __tablename__ = "devices"
 
     fingerprint: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(PlainText)
+    name: Mapped[str]
     description: Mapped[dict[str, Any]]
     last_seen: Mapped[datetime]
 
@@ -212,7 +211,7 @@ class MeasurementRow(Base):
     device_fingerprint: Mapped[str] = mapped_column(ForeignKey("devices.fingerprint"), primary_key=True)
     metric: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[float] = mapped_column(Number, nullable=True)
-    device_name: Mapped[str] = mapped_column(PlainText)
+    device_name: Mapped[str]
     statistics: Mapped[dict[str, Any]]
     samples: Mapped[bytes] = mapped_column(Samples)
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
@@ -271,7 +270,7 @@ class TokenRow(Base):
     __tablename__ = "tokens"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(PlainText)
+    name: Mapped[str]
     role: Mapped[str]
     sha256: Mapped[str]
     created_at: Mapped[datetime]
@@ -290,6 +289,6 @@ class TaskRow(Base):
     request: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(index=True)
     result: Mapped[dict[str, Any] | None]
-    error: Mapped[str | None] = mapped_column(PlainText)
+    error: Mapped[str | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

@@ -30,12 +30,22 @@ def serve(
     drivers: Annotated[int, typer.Option(min=0, help="Jobs that run at once here; 0 only answers requests.")] = 1,
     tasks: Annotated[int, typer.Option(min=1, help="Exports and profiles that run at once.")] = 1,
     name: Annotated[list[str] | None, typer.Option("--name", help="A name under which the service is reached.")] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="A proxy that speaks TLS for us, by address or network; it passes Host on."
+        ),
+    ] = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Serve the pages and the API, and run the jobs that are submitted to it."""
     with bad_input():
         if no_tokens and not _is_loopback(host):
             raise ValueError(f"--no-tokens is for loopback addresses; {host} can be reached by others")
+        if no_tokens and proxy:
+            raise ValueError("--no-tokens is for this machine alone, and a --proxy lets others in")
+        for address in proxy or ():
+            _check_network(address)
         folders = [folder.absolute() for folder in data or ()]
         for folder in folders:
             if not folder.is_dir():
@@ -61,6 +71,7 @@ def serve(
             drivers=drivers,
             tasks=tasks,
             hosts=name or (),
+            proxies=proxy or (),
         )
         set_up_logs()
         served = create_app(opened, settings)
@@ -72,6 +83,7 @@ def serve(
                 port=port,
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,  # the application believes those of `settings.proxies`
                 timeout_graceful_shutdown=_GOODBYE_SECONDS,
             )
         )
@@ -135,6 +147,13 @@ def revoke(
     with open_store(store) as opened, bad_input():
         ServiceRecords(opened).revoke_token(token)
     messages.print(f"token {token} is revoked")
+
+
+def _check_network(address: str) -> None:
+    try:
+        ipaddress.ip_network(address)
+    except ValueError as error:
+        raise ValueError(f"--proxy {address}: an address or a network such as 10.0.0.0/24 is needed: {error}") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -36,10 +36,11 @@ def known_metrics(devices: Mapping[str, Any]) -> tuple[str, ...]:
     return (*LEARNED, *QUANTISED, *told, *STATIC, *(ZERO_COST + name for name in NEEDS))
 
 
-def asked_metrics(job: Mapping[str, Any]) -> list[Any]:
-    """The metric of each objective of a plain job, whatever stands in its place."""
+def asked_metrics(job: Mapping[str, Any]) -> list[str | None]:
+    """The metric of each objective of a plain job, None where something else stands in its place."""
     given = job.get("objectives")
-    return [_plain(objective).get("metric") for objective in given] if isinstance(given, list | tuple) else []
+    metrics = [_plain(objective).get("metric") for objective in given] if isinstance(given, list | tuple) else []
+    return [metric if isinstance(metric, str) else None for metric in metrics]
 
 
 def asks_learned(job: Mapping[str, Any]) -> bool:
@@ -288,7 +289,7 @@ def _idle(section: str, why: str) -> Problem:
 def _gradient(job: Mapping[str, Any]) -> list[Problem]:
     """What a strategy that trains a relaxed network needs of other sections."""
     strategy = _plain_name(job.get("strategy"))
-    if strategy.get("name") not in GRADIENT:
+    if not isinstance(strategy.get("name"), str) or strategy["name"] not in GRADIENT:
         return []
     problems = []
     if asked_metrics(job) and not asks_learned(job):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from nas.jobspec.errors import JobSpecError
 from nas.service import (
@@ -74,6 +75,12 @@ def create_app(store: ResultStore, settings: ServiceSettings) -> FastAPI:
             await run_in_threadpool(tasks.stop)
             await run_in_threadpool(drivers.stop)
 
+    # In the order in which a request meets them: who it comes from is known before its Origin is judged.
+    middleware = [
+        Middleware(health.Counting, metrics=metrics),
+        Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies)),
+        Middleware(Guard, hosts=settings.hosts),
+    ]
     app = FastAPI(
         title="nas",
         version="1",
@@ -82,7 +89,7 @@ def create_app(store: ResultStore, settings: ServiceSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=working,
-        middleware=[Middleware(health.Counting, metrics=metrics), Middleware(Guard, hosts=settings.hosts)],
+        middleware=middleware,
         exception_handlers={
             **{kind: _answering(status) for kind, status in _STATUS.items()},
             JobSpecError: _job_problems,

@@ -14,7 +14,7 @@ class Order(BaseModel):
 class ExportOrder(Order):
     """Which network of a front is exported, and how: `knee`, `best:METRIC`, or the beginning of a key."""
 
-    pick: str = Field(default="knee", min_length=1, max_length=200)
+    pick: str = Field(default="knee", max_length=200, pattern="^[!-~]+$")
     precision: Literal["fp32", "int8"] = "fp32"
 
 

@@ -18,6 +18,7 @@ class ServiceSettings:
         drivers: jobs that run at once; 0 leaves running to others.
         tasks: exports and profiles that run at once.
         hosts: names under which the service is reached, besides addresses and this machine's own.
+        proxies: addresses or networks of proxies that are believed when they say that a request came by HTTPS.
         job_bytes: largest job.
         model_bytes: largest uploaded model.
         profile_seconds: how long profiling an uploaded model may take.
@@ -31,6 +32,7 @@ class ServiceSettings:
     drivers: int = 1
     tasks: int = 1
     hosts: Sequence[str] = ()
+    proxies: Sequence[str] = ()
     job_bytes: int = 1 << 20
     model_bytes: int = 512 << 20
     profile_seconds: float = 120.0

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from toy_records import Clock
 
-from storage.errors import InvalidRecord, UnknownJob, UnknownTask, UnknownToken
+from storage.errors import InvalidRecord, UnknownArtifact, UnknownJob, UnknownTask, UnknownToken
 from storage.records import Role, TaskStatus
 from storage.service_records import ServiceRecords
 from storage.store import ResultStore
@@ -89,3 +89,18 @@ def test_a_task_is_of_something_known(records: ServiceRecords) -> None:
     task = records.create_task("profile", None, {})
     with pytest.raises(InvalidRecord, match="not with both or neither"):
         records.finish_task(task.id)
+
+
+@pytest.mark.parametrize("name", ["\0", "a\0b", "\ud800", "nas_\0_x", "nas_\ud800_\udfff"])
+def test_texts_that_no_database_keeps_name_nothing(store: ResultStore, name: str) -> None:
+    """They are not found, on every database, and never an error of it."""
+    records = ServiceRecords(store)
+    with pytest.raises(UnknownJob):
+        store.job(name)
+    with pytest.raises(UnknownArtifact):
+        store.artifact(name)
+    with pytest.raises(UnknownTask):
+        records.task(name)
+    assert records.check_token(name) is None
+    assert store.architectures([name]) == {}
+    assert store.measurements([name], name, name) == {}

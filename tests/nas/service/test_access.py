@@ -80,6 +80,7 @@ def test_no_body_is_read_of_somebody_unknown(client: TestClient, job_id: str, me
         ("PUT", "/jobs/JOB/priority", '{"priority": 1, "owner": "me"}', 422),
         ("POST", "/jobs/JOB/exports", "[" * 10_000, 422),
         ("POST", "/jobs/JOB/exports", '{"pick": ""}', 422),
+        ("POST", "/jobs/JOB/exports", '{"pick": "knee\\u0000"}', 422),
         ("POST", "/jobs/JOB/exports", '{"precision": "fp16"}', 422),
         ("POST", "/jobs/JOB/exports", "\ud800".encode("utf-8", "surrogatepass"), 400),
     ],

@@ -142,6 +142,8 @@ def test_stopping_gives_jobs_back(service: Service) -> None:
     [
         (["--host", "0.0.0.0", "--no-tokens"], "--no-tokens is for loopback addresses"),
         (["--data", "/nowhere"], "there is no such folder"),
+        (["--proxy", "10.0.0.1", "--no-tokens"], "a --proxy lets others in"),
+        (["--proxy", "nas.example"], "--proxy nas.example: an address or a network such as"),
         ([], "make a token with `nas token create"),
     ],
 )

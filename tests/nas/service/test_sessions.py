@@ -74,7 +74,16 @@ def test_sessions_end_with_their_tokens(browser: TestClient, store: ResultStore)
 
 
 @pytest.mark.parametrize(
-    "body, status", [(b"{", 422), (b"[]", 422), (b'{"token": 1}', 422), (b" " * 2000, 413), (b"\xff", 400)]
+    "body, status",
+    [
+        (b"{", 422),
+        (b"[]", 422),
+        (b'{"token": 1}', 422),
+        (b" " * 2000, 413),
+        (b"\xff", 400),
+        (b'{"token": "nas_\\ud800_x"}', 401),
+        (b'{"token": "nas_\\u0000_\\ud800"}', 401),
+    ],
 )
 def test_nonsense(browser: TestClient, body: bytes, status: int) -> None:
     """Refused before anything is looked up."""
