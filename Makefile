@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test check audit bench clean
+.PHONY: demo test check audit bench screenshots clean
 .DELETE_ON_ERROR:
 
 $(VENV)/.test: pyproject.toml constraints.txt
@@ -42,6 +42,11 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test $(VENV)/.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# The pictures of the README, taken by the tests of pages.
+screenshots: $(VENV)/.test $(VENV)/.browser
+	$(BIN)/python -m pytest tests/dashboards/test_running_job.py tests/dashboards/test_other_pages.py
+	$(BIN)/python tests/screenshots.py
+
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,6 +72,7 @@ bench: $(VENV)/.bench $(VENV)/.browser
 	$(BIN)/python benchmarks/gradient_memory.py --json out/gradient_memory.json
 	$(BIN)/python benchmarks/supernet_speed.py --json out/supernet_speed.json
 	$(BIN)/python benchmarks/service.py --json out/service.json
+	$(BIN)/python benchmarks/dashboards.py --json out/dashboards.json
 
 clean:
 	rm -rf $(VENV) out

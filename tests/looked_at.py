@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from playwright.sync_api import BrowserContext, Page
@@ -24,19 +25,16 @@ SHOTS = Path(os.environ.get("NAS_SCREENSHOTS", Path(__file__).parents[1] / "out"
 
 
 def logged_in(context: BrowserContext, service: Service, role: Role) -> Page:
-    """A page of a browser that has logged in with a new token."""
-    page = context.new_page()
-    page.goto(f"{service.page}/login")
-    page.get_by_label("Token").fill(service.new_token(role))
-    page.get_by_role("button", name="Log in").click()
-    page.get_by_role("heading", name="Jobs").wait_for()
-    return page
+    """A page of a browser that has logged in; of one service, all with the same role share a session."""
+    name, value = service.session(role)
+    context.add_cookies([{"name": name, "value": value, "url": service.page, "sameSite": "Strict", "httpOnly": True}])
+    return context.new_page()
 
 
-def shoot(page: Page, name: str) -> None:
-    """Keep a picture of a page; the folder is ignored by git."""
+def shoot(page: Page, name: str, *, whole: bool = True) -> None:
+    """Keep a picture of a page, or of the part that is seen; the folder is ignored by git."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)
 
 
 def make_job(
@@ -47,6 +45,7 @@ def make_job(
     *,
     status: JobStatus | None = JobStatus.SUCCEEDED,
     seed: int = 0,
+    spec: dict[str, Any] | None = None,
 ) -> tuple[str, Lease]:
     """A job with made-up evaluations.
 
@@ -57,6 +56,7 @@ def make_job(
         count: how many.
         status: that it ends with; None leaves it running.
         seed: of the default outcomes.
+        spec: what differs from the usual.
     """
     spec = {
         "objectives": OBJECTIVES,
@@ -64,6 +64,7 @@ def make_job(
         "strategy": {"name": "nsga2"},
         "space": {"name": "toy"},
         "seed": seed,
+        **(spec or {}),
     }
     lease = store.claim(store.create_job(name, spec).id, "host:1:2", lease_seconds=3600)
     tell(store, lease, range(count), outcomes or trade_off(count, seed))

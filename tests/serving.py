@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
+
 from nas.client import Client
 from storage.records import Role
 from storage.service_records import ServiceRecords
@@ -24,6 +26,7 @@ class Service:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
         self._options = options
+        self._sessions: dict[tuple[int, Role], tuple[str, str]] = {}
         self._log = folder / "serve.log"
         self.start()
 
@@ -31,6 +34,16 @@ class Service:
         """The text of a new token."""
         with ResultStore(self.url) as store:
             return ServiceRecords(store).create_token("test", role)[1]
+
+    def session(self, role: Role) -> tuple[str, str]:
+        """Name and value of the cookie of a session; a service that was started anew knows none of before."""
+        key = self.process.pid, role
+        if key not in self._sessions:
+            body, headers = {"token": self.new_token(role)}, {"Origin": self.page}
+            answer = httpx2.post(f"{self.page}/v1/session", json=body, headers=headers, timeout=60.0)
+            ((name, value),) = answer.cookies.items()
+            self._sessions[key] = name, value
+        return self._sessions[key]
 
     @property
     def page(self) -> str:

@@ -16,6 +16,7 @@ from profilers.browser_lobby import Lobby
 from profilers.joined_browser import LeaseOver, NotJoined
 
 _STATIC = Path(__file__).parent / "static"
+_THEME = Path(__file__).parents[1] / "theme.css"
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
@@ -46,7 +47,7 @@ def browser_app(lobby: Lobby, runtime: Path, hosts: Collection[str] = ()) -> Fas
 
     for name, kind in FILES.items():
         _file(app, f"/runtime/{VERSION}/{name}", runtime / name, kind, _FOR_EVER)
-    for page in sorted(_STATIC.iterdir()):
+    for page in (_THEME, *sorted(_STATIC.iterdir())):
         _file(app, "/" if page.name == "index.html" else f"/{page.name}", page, _TYPES[page.suffix], {})
     return app
 

@@ -4,11 +4,12 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from dashboards.pages.rendering import STATIC, Pages
+from dashboards.pages.joining import Joining
+from dashboards.pages.rendering import STATIC, THEME, Pages
 from nas.service.access import Store, settings_of, token_of
 from nas.service.app import PREFIX
 from storage.errors import StoreError, UnknownJob
@@ -56,8 +57,13 @@ def reader(request: Request) -> Reader:
 Seen = Annotated[Reader, Depends(reader)]
 
 
-def add_pages(app: FastAPI) -> None:
-    """Let a service answer with pages wherever its API does not."""
+def add_pages(app: FastAPI, joining: Joining | None = None) -> None:
+    """Let a service answer with pages wherever its API does not.
+
+    Args:
+        app: the service.
+        joining: where browsers join as devices, if that is to be shown to those who may submit.
+    """
     pages = FastAPI(openapi_url=None)
     pages.state = app.state
     show = Pages()
@@ -66,12 +72,17 @@ def add_pages(app: FastAPI) -> None:
     pages.add_exception_handler(StoreError, _failed(show, 503, "The store does not answer"))
     pages.add_exception_handler(Exception, _failed(show, 500, "Something broke here"))
     pages.add_exception_handler(AnyHTTPException, _not_found(show))
+    pages.add_api_route("/static/theme.css", _theme)
     pages.mount("/static", _Files(directory=STATIC))
-    _add_routes(pages, show)
+    _add_routes(pages, show, joining)
     app.mount("/", pages)
 
 
-def _add_routes(pages: FastAPI, show: Pages) -> None:
+def _theme() -> FileResponse:
+    return FileResponse(THEME, media_type="text/css", headers={"Cache-Control": "no-cache"})
+
+
+def _add_routes(pages: FastAPI, show: Pages, joining: Joining | None) -> None:
     @pages.get("/login")
     def login(request: Request, next: str = "/") -> Response:  # noqa: A002 - what the address calls it
         """Where a token is given; `next` is a page of ours, or it is the first one."""
@@ -97,7 +108,7 @@ def _add_routes(pages: FastAPI, show: Pages) -> None:
 
     @pages.get("/devices")
     def devices(request: Request, seen: Seen) -> Response:
-        return show("devices.html", request, seen)
+        return show("devices.html", request, seen, joining=joining if seen.role.may(Role.SUBMIT) else None)
 
     @pages.get("/predictors")
     def predictors(request: Request, seen: Seen) -> Response:

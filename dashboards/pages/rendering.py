@@ -23,6 +23,7 @@ NAVIGATION = (("/", "Jobs"), ("/compare", "Compare"), ("/devices", "Devices"), (
 
 
 STATIC = Path(__file__).parent / "static"
+THEME = Path(__file__).parents[1] / "theme.css"
 TEMPLATES = Path(__file__).parent / "templates"
 
 IMPORT = re.compile(r'^import (.*) from "\./([a-z_]+\.js)";$', re.MULTILINE)

@@ -11,7 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards.pages.rendering import IMPORT, STATIC, TEMPLATES, modules
+from dashboards.pages.rendering import IMPORT, STATIC, TEMPLATES, THEME, modules
+from nas.service.archives import archive_of
 from nas.service.importance import importance
 from nas.service.jobs import front_of
 from nas.service.points import points_of
@@ -31,6 +32,7 @@ def report(store: ResultStore, job_id: str) -> str:
         UnknownJob: there is no such job.
     """
     job, looking = store.job(job_id), Looking(store)
+    archive = archive_of(store, job_id)
     data: dict[str, Any] = {
         "job": Job.model_validate(job).model_dump(mode="json"),
         "points": base64.b64encode(points_of(store, job_id)).decode(),
@@ -38,9 +40,11 @@ def report(store: ResultStore, job_id: str) -> str:
         "front": front_of(store, job_id).model_dump(mode="json"),
         "importance": [each.model_dump() for each in importance(job_id, store)],
         "failures": [Failure.model_validate(each).model_dump() for each in looking.failures(job_id)],
+        "archive": archive and archive.model_dump(),
         "rounds": [Round.model_validate(each).model_dump() for each in store.rounds(job_id)],
     }
-    script, style = bundled(_ENTRY), (STATIC / "style.css").read_text()
+    script = (STATIC / "faults.js").read_text() + bundled(_ENTRY)
+    style = THEME.read_text() + (STATIC / "style.css").read_text()
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     return templates.get_template("report.html").render(
         job=job,

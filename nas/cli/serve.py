@@ -29,6 +29,9 @@ def serve(
     data: Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Jobs may read files in here.")] = None,
     drivers: Annotated[int, typer.Option(min=0, help="Jobs that run at once here; 0 only answers requests.")] = 1,
     tasks: Annotated[int, typer.Option(min=1, help="Exports and profiles that run at once.")] = 1,
+    join: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where browsers join, as `nas browser-agent serve` prints it.")
+    ] = None,
     name: Annotated[list[str] | None, typer.Option("--name", help="A name under which the service is reached.")] = None,
     proxy: Annotated[
         list[str] | None,
@@ -53,12 +56,15 @@ def serve(
     import uvicorn
 
     from dashboards.pages.app import add_pages
+    from dashboards.pages.joining import Joining
     from nas.artifacts import artifact_folder
     from nas.service.app import create_app
     from nas.service.logs import set_up_logs
     from nas.service.settings import ServiceSettings
     from storage.service_records import ServiceRecords
 
+    with bad_input():
+        joining = None if join is None else Joining(join)
     with open_store(store, create=True) as opened:
         if not no_tokens and not any(token.revoked_at is None for token in ServiceRecords(opened).tokens()):
             raise stop("nobody could use the service: make a token with `nas token create NAME --role admin`", 2)
@@ -75,7 +81,7 @@ def serve(
         )
         set_up_logs()
         served = create_app(opened, settings)
-        add_pages(served)
+        add_pages(served, joining)
         server = uvicorn.Server(
             uvicorn.Config(
                 served,

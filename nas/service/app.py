@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from nas.jobspec.errors import JobSpecError
 from nas.service import (
+    archives,
     encounters,
     events,
     exports,
@@ -23,6 +24,7 @@ from nas.service import (
     networks,
     points,
     predictors,
+    presence,
     progress,
 )
 from nas.service.drivers import Drivers
@@ -43,7 +45,10 @@ from storage.store import ResultStore
 
 PREFIX = "/v1"
 
-_PARTS = (login, jobs, events, points, progress, importance, encounters, networks, predictors, exports, lookups, health)
+_PARTS = (
+    *(login, jobs, events, points, progress, importance, archives, encounters, networks, predictors, exports),
+    *(presence, lookups, health),
+)
 
 _STATUS: dict[type[Exception], int] = {
     UnknownJob: 404,
@@ -98,7 +103,7 @@ def create_app(store: ResultStore, settings: ServiceSettings) -> FastAPI:
     app.state.store, app.state.records = store, records
     app.state.settings, app.state.metrics = settings, metrics
     app.state.sessions, app.state.progress = Sessions(), progress.Progress(store)
-    app.state.networks = networks.Networks(store, settings)
+    app.state.networks, app.state.presence = networks.Networks(store, settings), presence.Presences(store)
     api = APIRouter(prefix=PREFIX)
     for part in _PARTS:
         api.include_router(part.router)
@@ -109,7 +114,9 @@ def create_app(store: ResultStore, settings: ServiceSettings) -> FastAPI:
 def _answering(status: int) -> Callable[[Request, Any], Coroutine[Any, Any, JSONResponse]]:
     async def answer(request: Request, error: Exception) -> JSONResponse:
         # Where the store lies is nobody's business; what broke there stands in the operator's log.
-        detail = "the store does not answer" if status >= 500 else str(error).replace(request.app.state.store.name, "")
+        name = request.app.state.store.name
+        told = str(error).replace(f" in store {name}", "").replace(name, "")
+        detail = "the store does not answer" if status >= 500 else told
         return JSONResponse({"detail": detail}, status)
 
     return answer

@@ -186,6 +186,29 @@ class Round(Told):
     last: bool
 
 
+class Elite(BaseModel):
+    """The best result of a cell: its evaluation, where the cell is in the grid, and what was found."""
+
+    number: int
+    cell: list[int]
+    feasible: bool
+    metrics: Metrics
+
+
+class Archive(BaseModel):
+    """The archive of a `map_elites` search as it stands: the best result in `quality` of each cell of a grid.
+
+    The grid has `bins` cells along each of `descriptors`, counted from the best; `edges` are the values between them.
+    """
+
+    quality: str
+    direction: str
+    descriptors: list[str]
+    bins: int
+    edges: list[list[float]]
+    elites: list[Elite]
+
+
 class Importance(BaseModel):
     """How much of a metric's variance a decision explains by itself: metric -> share, None where nothing varies."""
 
@@ -221,6 +244,28 @@ class Met(BaseModel):
 
     jobs: list[Encounter]
     measured: list[Timing]
+
+
+class Waiting(Told):
+    """A job that waits or runs, and names a device."""
+
+    id: str
+    name: str
+    status: JobStatus
+    paused: bool
+
+
+class Presence(BaseModel):
+    """Whether a device answers, and what waits for it.
+
+    `answers` is null where that is not known: it is being asked, or this service cannot reach it; `told` says why.
+    """
+
+    fingerprint: str
+    answers: bool | None
+    told: str
+    asking: bool
+    queue: list[Waiting]
 
 
 class Noise(BaseModel):

@@ -9,15 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nas.front import usable
+from nas.strategies.archive import Archive
 from nas.strategies.base import Strategy, StrategyOptions
 from nas.strategies.first_points import first_points
-from nas.strategies.ranking import best
 from search_spaces.genotypes import Population
 
-GROWTH = 1.1
-LEADING = 8
-"""One result in so many decides where the cells lie: the least dominated."""
 MOST_CELLS = 1_000_000
 SPARE = 1.2
 
@@ -36,15 +32,17 @@ class MapElitesOptions(StrategyOptions):
     first: int = Field(default=20, ge=1, le=100_000, description="points before the first children")
     crossover: float = Field(default=0.5, ge=0, le=1, description="probability that a child has two parents")
 
+    def descriptors_of(self, objectives: int) -> tuple[int, ...]:
+        """The objectives, of so many, that tell kinds apart."""
+        others = tuple(index for index in range(objectives) if index != self.quality)
+        return others if self.descriptors is None else self.descriptors
+
 
 class MapElites(Strategy[MapElitesOptions]):
     """Keeps the best result of every cell of a grid of descriptors, and breeds from cells chosen evenly.
 
-    Descriptors are objectives, for a strategy sees nothing else of a result. The cells hold equal shares of the
-    least dominated eighth of the results so far along each descriptor, so that they are narrow where the front lies;
-    they are drawn anew whenever the history has grown by a tenth. Within a
-    cell the feasible come first, then the least violation; cells with a feasible elite come before others. With
-    one objective there is one cell.
+    Descriptors are objectives, for a strategy sees nothing else of a result; see `Archive`. Cells with a feasible
+    elite come before others. With one objective there is one cell.
 
     Raises:
         ValueError: as `Strategy` says; an objective that does not exist, the same descriptor twice or the quality
@@ -55,9 +53,9 @@ class MapElites(Strategy[MapElitesOptions]):
     options_type = MapElitesOptions
 
     def _start(self) -> None:
-        quality, given = self.options.quality, self.options.descriptors
+        quality = self.options.quality
         others = tuple(index for index in range(self.objectives) if index != quality)
-        descriptors = others if given is None else given
+        descriptors = self.options.descriptors_of(self.objectives)
         if quality >= self.objectives:
             raise ValueError(f"quality must be an objective from 0 to {self.objectives - 1} (got {quality})")
         if not set(descriptors) <= set(others) or len(set(descriptors)) < len(descriptors):
@@ -67,16 +65,12 @@ class MapElites(Strategy[MapElitesOptions]):
                 f"{self.options.bins} bins for each of {len(descriptors)} descriptors are more than "
                 f"{MOST_CELLS:,} cells; give fewer bins or descriptors"
             )
-        self._descriptors = list(descriptors)
-        self._edges = np.zeros((len(descriptors), self.options.bins - 1))
-        self._elites: dict[int, int] = {}  # cell -> index into the history
-        self._next_grid = 1
-        self._seen = 0
+        self._archive = Archive(quality, descriptors, self.options.bins)
 
     @property
     def incumbents(self) -> NDArray[np.intp]:
         """The elites, as indices into `history`: by violation, then by quality; those without a cell are left out."""
-        elites = np.array(list(self._elites.values()), np.intp)
+        elites = np.array(list(self._archive.elites.values()), np.intp)
         violations = self.history.violations[elites]
         elites = elites[violations <= 0] if (violations <= 0).any() else elites
         order = np.lexsort((self.history.losses[elites, self.options.quality], self.history.violations[elites]))
@@ -84,38 +78,7 @@ class MapElites(Strategy[MapElitesOptions]):
         return best
 
     def _observe(self) -> None:
-        while self._seen < len(self.history):
-            end = min(len(self.history), self._next_grid)
-            if end == self._next_grid:
-                self._draw_grid(end)
-                self._next_grid = int(end * GROWTH) + 1
-            else:
-                self._place(self._seen, end)
-            self._seen = end
-
-    def _draw_grid(self, end: int) -> None:
-        losses = self.history.losses[:end]
-        most = max(self.options.bins, end // LEADING)
-        seen = losses[best(losses, self.history.violations[:end], most)]
-        if len(seen):
-            shares = np.arange(1, self.options.bins) / self.options.bins
-            self._edges = np.quantile(seen[:, self._descriptors], shares, axis=0).T
-        self._elites = {}
-        self._place(0, end)
-
-    def _place(self, start: int, end: int) -> None:
-        """Let the results from start to end compete with the elites of their cells."""
-        newer = np.arange(start, end)
-        newer = newer[usable(self.history.losses[newer]) & ~np.isnan(self.history.violations[newer])]
-        rivals = np.concatenate([np.array(list(self._elites.values()), np.intp), newer])
-        losses = self.history.losses[rivals]
-        cells = np.zeros(len(rivals), np.intp)
-        for edges, descriptor in zip(self._edges, self._descriptors, strict=True):
-            cells = cells * self.options.bins + np.searchsorted(edges, losses[:, descriptor])
-        broken = np.maximum(self.history.violations[rivals], 0.0)
-        order = np.lexsort((rivals, losses[:, self.options.quality], broken, cells))
-        kept, places = np.unique(cells[order], return_index=True)
-        self._elites = dict(zip(kept.tolist(), rivals[order[places]].tolist(), strict=True))
+        self._archive.observe(self.history.losses, self.history.violations)
 
     def _propose(self, n: int, rng: np.random.Generator) -> Population:
         if self.proposed < self.options.first:

@@ -34,15 +34,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """`nas serve` for all tests of a file; it runs one job at a time."""
-    started = Served(tmp_path_factory.mktemp("served"))
+    """One `nas serve` for all tests; each makes jobs of its own, and what runs is one at a time."""
+    started = Served(tmp_path_factory.mktemp("served"), "--join", "http://laptop.test:7412/#code=ABCD-EFGH")
     yield started
     started.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def store(served: Served) -> Iterator[ResultStore]:
     """The store of the service, for what a search would take long to make."""
     with ResultStore(served.url) as opened:
@@ -51,5 +51,5 @@ def store(served: Served) -> Iterator[ResultStore]:
 
 @pytest.fixture
 def page(context: BrowserContext, served: Served) -> Page:
-    """A page of a browser in which a submitter is logged in."""
+    """A new page of a browser in which a submitter is logged in."""
     return logged_in(context, served, Role.SUBMIT)

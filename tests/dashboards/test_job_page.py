@@ -3,14 +3,18 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from looked_at import HOSTILE, OBJECTIVES, make_job, tell, trade_off
+from looked_at import HOSTILE, OBJECTIVES, make_job, shoot, tell, trade_off
 from playwright.sync_api import Page, expect
 from serving import Service
 
-from storage.records import JobStatus, Outcome
+from nas.service.archives import archive_of
+from nas.strategies.map_elites import MapElitesOptions
+from storage.records import JobStatus, Outcome, Round
 from storage.store import ResultStore
 
 pytestmark = pytest.mark.slow
@@ -164,6 +168,60 @@ document.dispatchEvent(new Event('visibilitychange')); }"
     with page.expect_request(re.compile(rf"/v1/jobs/{job_id}/events\?start=10$")):
         page.evaluate(show, False)
     expect(page.locator("#state")).to_contain_text("20 of 20")
+
+
+def test_the_archive_of_a_search_for_kinds(page: Page, served: Service, store: ResultStore) -> None:
+    """A cell for each kind of network with the best of it, in the CSV and under the pointer; a link keeps the axes."""
+    objectives = [*OBJECTIVES, {"metric": "macs", "direction": "min"}, {"metric": "params", "direction": "min"}]
+    strategy = MapElitesOptions(bins=6).model_dump(mode="json")
+    plain = trade_off(200)
+
+    def outcome(key: str, number: int) -> Outcome:
+        made = plain(key, number)
+        return made if made.error else replace(made, metrics={**made.metrics, "params": float(number)}, losses=None)
+
+    spec = {"objectives": objectives, "strategy": strategy}
+    job_id, _ = make_job(store, "kinds", outcome, 200, spec=spec)
+    open_job(page, served, job_id, "?kind=params")
+    figure = page.locator("#archive figure")
+    expect(figure.locator("canvas")).to_have_attribute("aria-label", re.compile(r"Archive: \d+ of 216 cells"))
+    told = archive_of(store, job_id)
+    assert told is not None
+    rows = rows_of_csv(page, "Archive")
+    assert sorted(int(row["number"]) for row in rows) == sorted(each.number for each in told.elites)
+    assert {row["cell of params"] for row in rows} == {str(cell) for cell in range(6)}
+    expect(figure.get_by_role("combobox", name="Across")).to_have_value("params")
+    figure.get_by_role("combobox", name="Up").select_option("macs")
+    expect(page).to_have_url(re.compile("kind=params&kinds=macs"))
+    box = figure.locator("canvas").bounding_box()
+    assert box is not None
+    _, up, across = told.elites[0].cell
+    left, top, wide, tall = box["x"] + 74, box["y"] + 8, box["width"] - 86, box["height"] - 72
+    page.mouse.move(left + (across + 0.5) * wide / 6, top + (5.5 - up) * tall / 6)
+    expect(figure.locator(".told")).to_contain_text("Evaluation")
+    shoot(page, "job-archive")
+
+
+def test_the_rounds_of_a_search_that_trains(page: Page, served: Service, store: ResultStore) -> None:
+    """Losses and the entropies of all decisions over its rounds, which follow while it runs."""
+    job_id, lease = make_job(store, "trains", count=10, status=None)
+    entropies = np.linspace([1.0, 0.5], [0.25, 0.5], 6)
+    for number, (op, width) in enumerate(entropies, 1):
+        metrics = {"loss": 2.0 / number, "validation_loss": float("nan"), "entropy/op": op, "entropy/width": width}
+        store.add_round(lease, Round(number, {}, {}, metrics))
+    open_job(page, served, job_id)
+    expect(page.locator("#rounds figure")).to_have_count(2)
+    rows = rows_of_csv(page, "Entropy of the decisions in nats")
+    assert [[float(row["op"]), float(row["width"])] for row in rows] == entropies.tolist()
+    assert [row["round"] for row in rows] == [str(number) for number in range(1, 7)]
+    store.add_round(lease, Round(7, {}, {}, {"entropy/op": 0.125, "skip_share": 0.5}))
+    tell(store, lease, range(10, 12), trade_off(20))
+    expect(page.locator("#rounds figure")).to_have_count(3)
+    assert float(rows_of_csv(page, "Entropy of the decisions in nats")[-1]["op"]) == 0.125
+    losses = rows_of_csv(page, "Loss in nats")
+    assert [row["loss"] for row in losses[-2:]] == [str(2.0 / 6), ""]
+    assert "validation_loss" not in losses[0]  # no round has it
+    shoot(page, "job-rounds")
 
 
 def test_beside_a_random_search(page: Page, served: Service, store: ResultStore) -> None:

@@ -150,7 +150,7 @@ def test_map_elites_keeps_the_best_of_each_cell() -> None:
     losses, violations = rng.random((200, 2)), np.where(rng.random(200) < 0.3, 1.0, 0.0)
     for part in np.split(np.arange(200), [3, 50, 51]):
         searcher.tell(rows[part], losses[part], violations[part])
-    cells = np.searchsorted(searcher._edges[0], losses[:, 1])
+    cells = np.searchsorted(searcher._archive.edges[0], losses[:, 1])
     expected = set()
     for cell in range(4):
         members = np.flatnonzero((cells == cell) & (violations == 0))

@@ -1,7 +1,8 @@
 // Several jobs on one chart: each alone, or the median and the quartiles over the seeds of the same search.
 
-import { check, choice, csvOf } from "./chart.js";
+import { csvOf } from "./csv.js";
 import { element, place } from "./element.js";
+import { check, choice } from "./frame.js";
 import { Lines } from "./lines.js";
 import { ask, complain, part } from "./service.js";
 import { View } from "./view.js";

@@ -1,34 +1,58 @@
-// Devices: what they are, how noisy, and whether they agree about which networks are fast.
+// Devices: whether they answer, what waits for them, how noisy they are, and whether they agree about which is fast.
 
-import { csvOf } from "./chart.js";
+import { csvOf } from "./csv.js";
 import { element, place, table } from "./element.js";
 import { Lines } from "./lines.js";
 import { moment, short } from "./numbers.js";
 import { ask, complain, part } from "./service.js";
 
-const RECENT_MS = 10 * 60 * 1000;
+const SOON_MS = 1000; // between looks while a device is being asked
+const LATER_MS = 15000;
 
+const cards = new Map(); // fingerprint -> where it is said whether the device answers, and what waits for it
 const shown = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+const fact = (name, value) => element("div", {}, element("dt", {}, name), element("dd", {}, value));
 
-async function card(device, jobs) {
-  const recent = Date.now() - new Date(device.last_seen) < RECENT_MS;
-  const names = (job) => Object.keys(job.spec?.devices ?? {});
-  const waiting = jobs.filter((job) => names(job).includes(device.name));
-  const facts = [["Last seen", `${moment(device.last_seen)}${recent ? " (online)" : ""}`],
-    ["Jobs that name it", waiting.length ? waiting.map((job) => `${job.name} (${job.status})`).join(", ") : "none that wait or run"],
-    ["Fingerprint", device.fingerprint.slice(0, 16)],
-    ...Object.entries(device.description).filter(([, value]) => value !== null).map(([name, value]) => [name, shown(value)])];
-  const node = element("section", { class: "card" }, element("h2", {}, device.name),
-    element("dl", { class: "facts" }, facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))));
+async function card(device) {
+  const [answers, queue] = [element("dd"), element("dd")];
+  const facts = [element("div", {}, element("dt", {}, "Online"), answers), element("div", {}, element("dt", {}, "Queue"), queue),
+    fact("Last seen", moment(device.last_seen)), fact("Fingerprint", element("span", { class: "mono" }, device.fingerprint.slice(0, 16))),
+    ...Object.entries(device.description).filter(([, value]) => value !== null).map(([name, value]) => fact(name, shown(value)))];
+  const node = element("section", { class: "card" }, element("h2", {}, device.name), element("dl", { class: "facts" }, facts));
+  cards.set(device.fingerprint, { answers, queue });
   const told = await ask(`/devices/${part(device.fingerprint)}/noise`);
-  if (told.noise.length) {
-    const since = told.times.map((time) => (new Date(time) - new Date(told.times[0])) / 3.6e6);
-    const lines = new Lines({ caption: `Noise floor of ${device.name}`, height: 180, csvName: `${device.name}-noise.csv`,
-      csv: () => csvOf(["time", "noise"], told.times.map((time, i) => [time, told.noise[i]])) });
-    lines.show([{ name: "noise", xs: since, ys: told.noise }], { xName: "hours since the first measurement", yName: "relative change", dots: since.length < 60 });
-    node.append(lines.chart.node);
-  } else node.append(element("p", { class: "quiet" }, `${short(told.measured)} measurements are kept, none of which tells a noise floor.`));
+  if (!told.noise.length) {
+    node.append(element("p", { class: "quiet" }, `${short(told.measured)} measurements are kept, none of which tells a noise floor.`));
+    return node;
+  }
+  const since = told.times.map((time) => (new Date(time) - new Date(told.times[0])) / 3.6e6);
+  const lines = new Lines({ caption: `Noise floor of ${device.name}`, height: 180, csvName: `${device.name}-noise.csv`,
+    csv: () => csvOf(["time", "noise"], told.times.map((time, i) => [time, told.noise[i]])) });
+  lines.show([{ name: "noise", xs: since, ys: told.noise }], { xName: "hours since the first measurement", yName: "relative change", dots: since.length < 60 });
+  lines.chart.say(`${short(told.noise.at(-1))} at last: timings that differ by less than that may be equal.`);
+  node.append(lines.chart.node);
   return node;
+}
+
+function showPresence({ answers, told, queue }, where) {
+  const [word, kind] = answers === null ? ["not known", "quiet"] : answers ? ["yes", "good"] : ["no", "problem"];
+  where.answers.replaceChildren(element("span", { class: kind }, word), `: ${told}`);
+  where.queue.replaceChildren(...(queue.length ? queue.flatMap(({ id, name, status, paused }, i) => [i ? ", " : "",
+    element("a", { href: `/jobs/${part(id)}` }, name), ` (${paused ? "PAUSED" : status})`]) : ["empty"]));
+}
+
+async function look() {
+  let wait = LATER_MS;
+  try {
+    for (const each of document.hidden ? [] : await ask("/presence")) {
+      if (each.asking) wait = SOON_MS;
+      const where = cards.get(each.fingerprint);
+      if (where) showPresence(each, where);
+    }
+  } catch (error) {
+    complain(error);
+  }
+  setTimeout(look, wait);
 }
 
 async function showAgreement(devices) {
@@ -42,9 +66,10 @@ async function showAgreement(devices) {
 }
 
 async function begin() {
-  const [devices, queued, running] = await Promise.all([ask("/devices"), ask("/jobs?status=QUEUED"), ask("/jobs?status=RUNNING")]);
-  if (!devices.length) place("devices").replaceChildren(element("p", { class: "card quiet" }, "No device has measured anything yet."));
-  for (const device of devices) place("devices").append(await card(device, [...queued, ...running]));
+  const devices = await ask("/devices");
+  place("devices").replaceChildren(...(devices.length ? await Promise.all(devices.map(card))
+    : [element("p", { class: "card quiet" }, "No device has measured anything yet.")]));
+  await look();
   await showAgreement(devices);
 }
 

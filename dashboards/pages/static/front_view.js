@@ -1,8 +1,10 @@
 // The front of a job and its parallel coordinates, which share their ranges.
 
-import { check, choice, csvOf } from "./chart.js";
+import { csvOf } from "./csv.js";
 import { drawn, element } from "./element.js";
+import { check, choice } from "./frame.js";
 import { short } from "./numbers.js";
+import { ramp } from "./palette.js";
 import { MOST_LINES, Parallel } from "./parallel.js";
 import { Scatter } from "./scatter.js";
 
@@ -76,7 +78,7 @@ export class FrontView {
       caption: "Parallel coordinates", height: 300, view, csvName: `${this.name}-chosen.csv`, csv: () => this.csv(),
       label: "A line for each network across its metrics; drag along an axis to keep a range, which the front shows, too.",
     }, points, ranges);
-    parallel.show(names);
+    parallel.show(names, points.objectives.length);
     parallel.chart.say(`Drag along an axis to keep a range, press it to drop the range. At most ${short(MOST_LINES)} evenly chosen networks, and the front.`);
     return parallel;
   }
@@ -109,10 +111,10 @@ export class FrontView {
 }
 
 function keyOf(colour) {
+  const [from, to] = colour === ORDER ? ["early", "late"] : [`little ${colour}`, "much"];
   const mark = (shape, name) => element("li", {}, drawn("svg", { width: 16, height: 16, "aria-hidden": "true" }, shape), name);
   const circle = (fill) => drawn("circle", { cx: 8, cy: 8, r: 5, fill, stroke: "var(--front)", "stroke-width": 1.5 });
-  const order = colour === ORDER ? "the later, the stronger" : `the greater ${colour}, the stronger`;
   return [mark(circle("var(--front)"), "front, measured"), mark(circle("none"), "front, predicted, with its deviation"),
-    mark(drawn("rect", { x: 5, y: 5, width: 6, height: 6, fill: "var(--quiet)" }), `dominated: ${order}; hollow where predicted`),
+    element("li", {}, `dominated, hollow where predicted: ${from}`, ramp(), to),
     mark(drawn("line", { x1: 0, y1: 8, x2: 16, y2: 8, stroke: "var(--bound)", "stroke-width": 2, "stroke-dasharray": "4 3" }), "bound")];
 }

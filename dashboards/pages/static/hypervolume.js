@@ -1,6 +1,7 @@
 // How the front grew, over evaluations and over time, beside a random search for the same where there was one.
 
-import { choice, csvOf } from "./chart.js";
+import { csvOf } from "./csv.js";
+import { choice } from "./frame.js";
 import { Lines } from "./lines.js";
 
 const OVER = { evaluations: ["numbers", "evaluation"], time: ["seconds", "seconds since the job began"] };

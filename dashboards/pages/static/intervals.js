@@ -1,7 +1,8 @@
 // Predictions with their intervals over what was measured, beside the line on which they would be right.
 
 import { area, drawAxes } from "./axes.js";
-import { Chart, csvOf } from "./chart.js";
+import { Chart } from "./chart.js";
+import { csvOf } from "./csv.js";
 import { colours } from "./palette.js";
 import { extent, padded, Scale } from "./scale.js";
 

@@ -1,17 +1,18 @@
 // A job: its front as it grows, and what is known of how it came about.
 
+import { Archive } from "./archive.js";
 import { baselineOf, isRandom } from "./baseline.js";
 import { element, place } from "./element.js";
 import { showFailures } from "./failures.js";
 import { frontTable } from "./front_table.js";
 import { FrontView } from "./front_view.js";
 import { Hypervolume } from "./hypervolume.js";
-import { showImportance } from "./importance.js";
+import { Importance } from "./importance.js";
 import { actions } from "./job_actions.js";
 import { ENDED, facts } from "./job_facts.js";
 import { noticeOf, show } from "./notice.js";
 import { Points } from "./points.js";
-import { showRounds } from "./rounds.js";
+import { Rounds } from "./rounds.js";
 import { ask, complain, part } from "./service.js";
 import { follow } from "./stream.js";
 import { Ranges, View } from "./view.js";
@@ -24,7 +25,8 @@ const id = place("state").dataset.job;
 const path = `/jobs/${part(id)}`;
 const view = new View();
 const ranges = new Ranges(view);
-const page = { job: null, points: null, front: null, hypervolume: null, baseline: null, judged: 1 };
+const rounds = new Rounds(id, place("rounds"));
+const page = { job: null, points: null, front: null, hypervolume: null, baseline: null, importance: null, archive: null, judged: 1 };
 
 // Do something soon, and once for all calls until then.
 function soon(wait, work) {
@@ -96,13 +98,22 @@ const refreshSlowly = soon(SLOW_MS, async () => {
   page.front.parallel.draw();
   await showHypervolume();
   showFailures(place("failures"), await ask(`${path}/failures`));
+  rounds.show(await ask(`${path}/rounds`));
   if (page.points.rows >= 2 * page.judged) await judge();
 });
 
-// Which decisions matter is judged anew when there is twice as much to go by.
+// What needs all results is judged anew when there are twice as many to go by.
 async function judge() {
   page.judged = Math.max(1, page.points.rows);
-  showImportance(place("importance"), await ask(`${path}/importance`), page.points.objectives.map(({ metric }) => metric), view);
+  page.importance.show(await ask(`${path}/importance`));
+  await showArchive();
+}
+
+async function showArchive() {
+  if (page.job.spec?.strategy?.name !== "map_elites") return;
+  page.archive ??= new Archive(id, view);
+  page.archive.show(await ask(`${path}/archive`));
+  place("archive").replaceChildren(page.archive.node);
 }
 
 const askPoints = () => ask(`${path}/points`, { raw: true });
@@ -116,7 +127,9 @@ function load(content) {
   performance.mark("front-drawn");
   showNotice();
   page.hypervolume = new Hypervolume(id, view);
+  page.importance = new Importance(id, page.points.objectives.map(({ metric }) => metric), view);
   place("charts").append(page.hypervolume.node, parallel.chart.node);
+  place("importance").replaceChildren(page.importance.node);
 }
 
 async function complete() {
@@ -124,8 +137,8 @@ async function complete() {
   page.baseline = await baselineOf(page.job);
   await showHypervolume();
   showFailures(place("failures"), await ask(`${path}/failures`));
+  rounds.show(await ask(`${path}/rounds`));
   await judge();
-  showRounds(place("rounds"), await ask(`${path}/rounds`));
 }
 
 async function begin() {

@@ -1,7 +1,7 @@
 // What can be done about a job.
 
 import { element } from "./element.js";
-import { ENDED } from "./job_facts.js";
+import { ENDED, stateOf } from "./job_facts.js";
 import { ask, complain, mayChange, part } from "./service.js";
 
 // The buttons that fit the state of a job; `changed` gets the job as it is after one was pressed.
@@ -19,8 +19,8 @@ export function actions(job, changed) {
       }
     },
   }, word);
-  if (job.paused || job.status === "FAILED" || job.status === "CANCELLED") {
-    return [button("Resume", "resume"), job.paused ? button("Cancel", "cancel") : null];
-  }
+  const state = stateOf(job);
+  if (state === "PAUSED") return [button("Resume", "resume"), button("Cancel", "cancel")];
+  if (state === "FAILED" || state === "CANCELLED") return [button("Resume", "resume")];
   return ENDED.includes(job.status) ? [] : [button("Pause", "pause"), button("Cancel", "cancel")];
 }

@@ -6,7 +6,7 @@ import { duration, short } from "./numbers.js";
 export const ENDED = ["SUCCEEDED", "FAILED", "CANCELLED"];
 
 export function stateOf(job) {
-  return job.paused ? "PAUSED" : job.status;
+  return job.paused && !ENDED.includes(job.status) ? "PAUSED" : job.status; // one that was cancelled stays paused, too
 }
 
 export function budgetOf(job) {

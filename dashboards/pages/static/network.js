@@ -5,6 +5,7 @@ import { showExport } from "./export.js";
 import { moment, short } from "./numbers.js";
 import { ask, complain, part, Refused } from "./service.js";
 import { showStages } from "./stages.js";
+import { View } from "./view.js";
 
 const { job: jobId, key } = place("network").dataset;
 const path = `/jobs/${part(jobId)}`;
@@ -21,7 +22,7 @@ function showMetrics(evaluation, architecture, met) {
   const still = Object.entries(architecture.static_metrics).filter(([name]) => !known.has(name))
     .map(([name, value]) => ({ name, value: short(value), from: "its graph" }));
   const measured = met.measured.map((each) => ({ name: each.metric, value: short(each.value),
-    from: `device ${each.device_fingerprint.slice(0, 8)}, ${moment(each.created_at)}` }));
+    from: `device ${each.device_name} (${each.device_fingerprint.slice(0, 8)}), ${moment(each.created_at)}` }));
   place("metrics").replaceChildren(
     evaluation.error ? element("p", { class: "problem" }, `Its evaluation failed: ${evaluation.error}`) : "",
     table([{ name: "Metric", cell: (row) => row.name }, { name: "Value", number: true, cell: (row) => row.value },
@@ -53,7 +54,7 @@ function showMet({ jobs }) {
 
 async function showGraph() {
   try {
-    showStages(place("graph"), await ask(`${path}/networks/${key}/graph`), key);
+    showStages(place("graph"), await ask(`${path}/networks/${key}/graph`), key, new View());
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     place("graph").replaceChildren(element("p", { class: "quiet" }, error.message));

@@ -9,6 +9,7 @@ export const MOST_LINES = 1500;
 const TOP = 28;
 const BOTTOM = 20;
 const SIDE = 40;
+const ROOM = 100; // pixels between axes, so that their names can be read
 const REACH = 16; // pixels to either side of an axis that belong to it
 
 export class Parallel {
@@ -21,16 +22,19 @@ export class Parallel {
     this.listen();
   }
 
-  show(names) {
+  // An axis for each of these, but for at least so many of them only where there is room.
+  show(names, least) {
     this.names = names;
+    this.least = least;
     if (this.chart.width) this.draw();
   }
 
   draw() {
     if (!this.names.length || !this.chart.width) return;
     const { chart, points } = this;
-    const gap = (chart.width - 2 * SIDE) / Math.max(1, this.names.length - 1);
-    this.axes = this.names.map((name, i) => {
+    const names = this.names.slice(0, Math.max(this.least, 1 + Math.floor((chart.width - 2 * SIDE) / ROOM)));
+    const gap = (chart.width - 2 * SIDE) / Math.max(1, names.length - 1);
+    this.axes = names.map((name, i) => {
       const found = extent(points.column(name), points.rows);
       return { name, left: SIDE + i * gap, column: points.column(name),
         scale: found && new Scale(...found, chart.height - BOTTOM, TOP) };

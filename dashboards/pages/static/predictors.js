@@ -1,6 +1,6 @@
 // Predictors: predicted against measured, what their intervals hold, and where they err.
 
-import { csvOf } from "./chart.js";
+import { csvOf } from "./csv.js";
 import { element, place, table } from "./element.js";
 import { Intervals } from "./intervals.js";
 import { Lines } from "./lines.js";

@@ -7,7 +7,7 @@ import { extent, padded, Scale } from "./scale.js";
 
 const NEAR = 24; // pixels
 const DRAG = 4;
-const SIZE = 3;
+const SIZES = [[300, 6], [5000, 4], [Infinity, 3]]; // up to so many points, so many pixels
 const RECOLOUR = 1.25; // so many times the points, and all get their colours anew: what was late is so no more
 
 export class Scatter {
@@ -45,6 +45,7 @@ export class Scatter {
     this.box = box;
     this.order = null;
     this.coloured = points.rows;
+    this.size = SIZES.find(([most]) => points.rows <= most)[1];
   }
 
   draw() {
@@ -95,14 +96,15 @@ export class Scatter {
       const step = inside && !inside(row) ? 0 : 1 + order(row);
       buckets[step].push(row, left, top);
     }
-    const half = SIZE / 2;
+    const { size } = this;
+    const half = size / 2;
     buckets.forEach((bucket, step) => {
       context.fillStyle = context.strokeStyle = step ? colour.time[step - 1] : colour.dim;
       context.lineWidth = 1;
       for (let i = 0; i < bucket.length; i += 3) {
         const guessed = unsure.some((column) => column[bucket[i]] > 0);
-        if (guessed) context.strokeRect(bucket[i + 1] - half, bucket[i + 2] - half, SIZE, SIZE);
-        else context.fillRect(bucket[i + 1] - half, bucket[i + 2] - half, SIZE, SIZE);
+        if (guessed) context.strokeRect(bucket[i + 1] - half + 0.5, bucket[i + 2] - half + 0.5, size - 1, size - 1);
+        else context.fillRect(bucket[i + 1] - half, bucket[i + 2] - half, size, size);
       }
     });
   }

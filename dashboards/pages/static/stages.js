@@ -1,7 +1,8 @@
 // A network drawn stage by stage, from input to output: how large each stage is, what it costs, and its operators.
 
-import { choice, csvOf, save } from "./chart.js";
+import { csvOf } from "./csv.js";
 import { drawn, element, table } from "./element.js";
+import { choice, Frame } from "./frame.js";
 import { short } from "./numbers.js";
 
 const METRICS = { macs: "multiply-adds", params: "parameters", bytes_moved: "bytes moved", peak_activation_bytes: "bytes alive" };
@@ -20,21 +21,27 @@ function stagesOf(nodes) {
 const total = (nodes, metric) => nodes.reduce((sum, node) =>
   (metric === "peak_activation_bytes" ? Math.max(sum, node[metric]) : sum + node[metric]), 0);
 
-export function showStages(node, network, key) {
-  let metric = "macs";
+export function showStages(node, network, key, view) {
+  let metric = view.get("cost") in METRICS ? view.get("cost") : "macs";
   const stages = stagesOf(network.nodes);
   const body = element("div");
   const draw = () => body.replaceChildren(picture(stages, metric), list(stages, network, metric));
   const labels = Object.values(METRICS);
+  const change = (label) => {
+    metric = Object.keys(METRICS)[labels.indexOf(label)];
+    view.set("cost", metric);
+    draw();
+  };
+  const frame = new Frame({
+    caption: "What each stage costs", body, view, csvName: `${key.slice(0, 12)}-graph.csv`, tools: [choice("Cost", labels, METRICS[metric], change)],
+    csv: () => csvOf(["node", "operator", "stage", "shape", "reads", ...Object.keys(METRICS)],
+      network.nodes.map((each) => [each.name, each.op, each.stage, each.shape.join("x"), each.reads.join(" "),
+        ...Object.keys(METRICS).map((name) => each[name])])),
+  });
+  frame.node.classList.remove("card"); // it lies in one
+  frame.say(network.left_out ? `${short(network.left_out)} more nodes are not shown.` : "");
   node.replaceChildren(
-    element("p", {}, Object.entries(METRICS).map(([name, label]) => `${short(network.costs[name])} ${label}`).join(" · ")),
-    element("div", { class: "tools" },
-      choice("Cost", labels, METRICS[metric], (label) => { metric = Object.keys(METRICS)[labels.indexOf(label)]; draw(); }),
-      element("button", { type: "button", class: "plain", "aria-label": "CSV of the graph", onclick: () => save(`${key.slice(0, 12)}-graph.csv`, csvOf(
-        ["node", "operator", "stage", "shape", "reads", ...Object.keys(METRICS)],
-        network.nodes.map((each) => [each.name, each.op, each.stage, each.shape.join("x"), each.reads.join(" "),
-          ...Object.keys(METRICS).map((name) => each[name])]))) }, "CSV")),
-    body, network.left_out ? element("p", {}, `${short(network.left_out)} more nodes are not shown.`) : "");
+    element("p", {}, Object.entries(METRICS).map(([name, label]) => `${short(network.costs[name])} ${label}`).join(" · ")), frame.node);
   draw();
 }
 
@@ -53,7 +60,7 @@ function picture(stages, metric) {
       drawn("rect", { x: middle - step * 0.36, y: height / 2 - 8 - tall / 2, width: step * 0.72, height: tall, rx: 3, fill: "var(--front)" }),
       drawn("text", { x: middle, y: height - 2, "text-anchor": "middle", "font-size": Math.min(12, step / 5) }, name));
   });
-  return drawn("svg", { viewBox: `0 0 ${width} ${height}`, width: "100%", role: "img",
+  return drawn("svg", { viewBox: `0 0 ${width} ${height}`, class: "picture", role: "img",
     "aria-label": `${stages.length} stages from input to output, as high as their ${METRICS[metric]}` }, blocks);
 }
 

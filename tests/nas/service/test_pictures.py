@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from scipy import stats
 from toy_records import architecture
 
+import storage.points
 from nas.service import points
 from nas.service.importance import shares
 from storage.records import (
@@ -140,6 +141,30 @@ def _good(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The losses of those that meet the bound, and their numbers."""
     numbers = np.flatnonzero(np.isfinite(values).all(axis=1) & (values[:, 1] <= 0.8))
     return values[numbers] * [-1, 1], numbers
+
+
+def test_what_was_sent_is_not_read_again(
+    client: TestClient, store: ResultStore, made: tuple[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many evaluations a job has, who follows it costs what is new."""
+    job_id, _ = made
+    read: list[int] = []
+    plain = storage.points.points
+
+    def counted(*arguments: object) -> storage.points.Points:
+        found = plain(*arguments)
+        read.append(len(found.numbers))
+        return found
+
+    monkeypatch.setattr(storage.points, "points", counted)
+    ask = (f"/progress?job={job_id}", f"/jobs/{job_id}/points?start=300")
+    assert [client.get(path).status_code for path in ask] == [200, 200]
+    assert read == [300, 0]
+    lease = Lease(job_id, store.job(job_id).fence)
+    store.add_proposals(lease, 2, [architecture(n) for n in (300, 301)])
+    store.add_evaluations(lease, [outcome(n, np.array([0.5, 0.5])) for n in (300, 301)])
+    assert [client.get(path).status_code for path in ask] == [200, 200]
+    assert read == [300, 0, 2, 2]
 
 
 def test_importance() -> None:
