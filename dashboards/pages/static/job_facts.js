@@ -29,8 +29,11 @@ export function tookSeconds(job) {
 
 export function facts(job) {
   const took = tookSeconds(job);
+  const wall = job.spec?.budget?.wall_seconds;
   const rows = [["State", stateOf(job)], ["Evaluations", progressOf(job)], ["Strategy", job.spec?.strategy?.name ?? "–"],
-    ["Submitted by", job.submitted_by ?? "–"], ["Space", job.spec?.space?.name ?? "–"], ["Time", took === null ? "–" : duration(took)],
+    ["Submitted by", job.submitted_by ?? "–"], ["Space", job.spec?.space?.name ?? "–"],
+    ["Time", took === null ? "–" : `${duration(took)}${wall ? `, ${duration(job.ran_seconds)} of ${duration(wall)} used` : ""}`],
+    ...(job.end_reason ? [["Ended because", job.end_reason]] : []),
     ...(job.restarts.length ? [["Drivers lost", String(job.restarts.length)]] : [])];
   return element("dl", { class: "facts" }, rows.map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, value))));

@@ -30,6 +30,7 @@ class Agent:
     def __init__(self, token: Path) -> None:
         self.away = False
         self.server = AgentServer(("127.0.0.1", 0), self.find, read_token(str(token), None), None)
+        self.address = self.server.address
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def find(self, asked: object) -> tuple[object, dict[str, object]]:
@@ -72,7 +73,7 @@ def found(presences: Presences, fingerprint: str) -> Presence:
 def test_a_remote_device(store: ResultStore, token: Path, agent: Agent) -> None:
     """Once it was asked it answers; it is away, answers again, and is gone."""
     pi5 = add(store, "pi5", FACTS)
-    section = {"kind": "remote", "address": agent.server.address, "token_file": str(token)}
+    section = {"kind": "remote", "address": agent.address, "token_file": str(token)}
     job = store.create_job("waits", {"devices": {"edge": section}})
     presences = Presences(store, fresh_s=0.0)
     assert wait_until(lambda: found(presences, pi5).answers is True)
@@ -84,7 +85,7 @@ def test_a_remote_device(store: ResultStore, token: Path, agent: Agent) -> None:
     assert wait_until(lambda: found(presences, pi5).answers is True)
     agent.close()
     assert wait_until(lambda: found(presences, pi5).answers is False)
-    assert found(presences, pi5).told == f"nobody answers at {agent.server.address}"
+    assert found(presences, pi5).told == f"nobody answers at {agent.address}"
     store.cancel(job.id)
     assert found(presences, pi5).queue == []
 
