@@ -8,7 +8,7 @@ from PIL import Image
 KEPT = ("job", "network", "compare")
 PLACE = Path(__file__).parents[1] / "dashboards" / "screenshots"
 MOST_BYTES = 150_000
-COLOURS = 128
+COLOURS = 256
 
 
 def keep(name: str) -> None:

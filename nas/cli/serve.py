@@ -42,6 +42,8 @@ def serve(
     allow_code: AllowCode = False,
 ) -> None:
     """Serve the pages and the API, and run the jobs that are submitted to it."""
+    from dashboards.pages.joining import Joining
+
     with bad_input():
         if no_tokens and not _is_loopback(host):
             raise ValueError(f"--no-tokens is for loopback addresses; {host} can be reached by others")
@@ -53,18 +55,16 @@ def serve(
         for folder in folders:
             if not folder.is_dir():
                 raise ValueError(f"--data {folder}: there is no such folder")
+        joining = None if join is None else Joining(join)
     import uvicorn
 
     from dashboards.pages.app import add_pages
-    from dashboards.pages.joining import Joining
     from nas.artifacts import artifact_folder
     from nas.service.app import create_app
     from nas.service.logs import set_up_logs
     from nas.service.settings import ServiceSettings
     from storage.service_records import ServiceRecords
 
-    with bad_input():
-        joining = None if join is None else Joining(join)
     with open_store(store, create=True) as opened:
         if not no_tokens and not any(token.revoked_at is None for token in ServiceRecords(opened).tokens()):
             raise stop("nobody could use the service: make a token with `nas token create NAME --role admin`", 2)

@@ -74,6 +74,7 @@ def test_brushing_links_the_charts(page: Page, served: Service, store: ResultSto
     assert given
     assert all(float(given[1]) <= float(row["latency_ms@cpu"]) <= float(given[2]) for row in kept)
     assert rows_of_csv(page, "Parallel coordinates") == kept
+    shoot(page, "job-brushed", whole=False)
     page.goto(page.url)
     page.locator("#charts details").wait_for()
     assert rows_of_csv(page, "Front") == kept

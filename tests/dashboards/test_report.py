@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from dashboards.pages.rendering import IMPORT, STATIC
 from nas.cli.main import app
+from nas.strategies.map_elites import MapElitesOptions
 from storage.records import Outcome
 from storage.store import ResultStore
 
@@ -30,7 +31,8 @@ def url(tmp_path: Path) -> str:
 def test_one_file(browser: Browser, url: str, tmp_path: Path) -> None:
     """The same by either command, opened without any service: charts, front, causes and CSV are there."""
     with ResultStore(url) as store:
-        job_id, _ = make_job(store, NAME, count=120)
+        strategy = MapElitesOptions(bins=5).model_dump(mode="json")
+        job_id, _ = make_job(store, NAME, count=120, spec={"strategy": strategy})
         front = store.front(job_id)
     file, other = tmp_path / "report.html", tmp_path / "front.html"
     for command in (["report", job_id, "--output", str(file)], ["pareto", job_id, "--plot", str(other)]):
@@ -50,7 +52,8 @@ def test_one_file(browser: Browser, url: str, tmp_path: Path) -> None:
         expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
         expect(page.locator("table#front tbody tr")).to_have_count(len(front))
         expect(page.locator("#failures")).to_contain_text("timed out")
-        expect(page.locator("figure")).to_have_count(4)
+        expect(page.locator("figure")).to_have_count(5)
+        expect(page.locator("#archive figure")).to_contain_text("of 5 cells hold a network")
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV of Front").click()
         rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))

@@ -45,7 +45,6 @@ def searched(browser: Browser, served: Service, store: ResultStore) -> tuple[str
         expect(verdict).to_contain_text("Nothing is wrong with job small-digits")
         button.click()
         expect(page.get_by_role("heading", name="small-digits")).to_be_visible()
-        expect(page.locator("#notice")).to_contain_text("No evaluation yet")
         page.evaluate("document.body.dataset.stayed = 'here'")
         page.get_by_role("button", name="Pause").click()
         expect(page.locator("#state")).to_contain_text("PAUSED")

@@ -11,6 +11,7 @@ const LIMIT = 100;
 const LOOK_MS = 2000;
 const QUIET_MS = 10000; // between looks where no job waits or runs, or nobody sees the page
 
+const NAMES = ["State", "Evaluations", "Hypervolume", "Strategy", "Submitted", "Actions"];
 const rows = new Map(); // job id -> what its row shows
 const chosen = new Set();
 
@@ -23,7 +24,7 @@ function made(job) {
       place("compare").hidden = chosen.size === 0;
     },
   });
-  const cells = Array.from({ length: 6 }, () => element("td"));
+  const cells = NAMES.map((name) => element("td", { "data-name": name }));
   const name = element("td", {}, box, " ", element("a", { href: `/jobs/${part(job.id)}` }, job.name),
     element("div", { class: "quiet mono" }, job.id));
   return { row: element("tr", { "data-job": job.id }, name, ...cells), cells, shown: "", drawnAt: -1 };
