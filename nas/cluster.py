@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 # Ray reads these when it is imported, so everybody here takes `ray` from this module. The first makes a local cluster
@@ -24,6 +24,9 @@ if "RAY_AUTH_TOKEN_PATH" not in os.environ:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 import ray as ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+
+from nas.travelling_code import travelling_code
 
 _REACH_SECONDS = 10.0
 _SHARE = 0.001
@@ -52,7 +55,7 @@ def at_device(device: str) -> dict[str, Any]:
 
 @contextmanager
 def joined_cluster(address: str, on_nodes: Sequence[str]) -> Iterator[None]:
-    """A Ray cluster that runs already, with this software on its nodes; left on leaving.
+    """A Ray cluster that runs already, left on leaving. Our code comes from here, or with the Ray Job that we are.
 
     Where it wants a token, Ray's own settings name it (`RAY_AUTH_TOKEN_PATH` or `RAY_AUTH_TOKEN`).
 
@@ -65,8 +68,16 @@ def joined_cluster(address: str, on_nodes: Sequence[str]) -> Iterator[None]:
     """
     _reach(address)
     on_terminate = signal.getsignal(signal.SIGTERM)
+    in_ray_job = RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        with nullcontext() if in_ray_job else travelling_code() as code:
+            ray.init(
+                address=address,
+                runtime_env=None if code is None else {"working_dir": str(code)},
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=False,
+            )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterUnfit(f"the Ray cluster at {address} cannot be joined: {error}") from error
     if threading.current_thread() is threading.main_thread():

@@ -1,12 +1,13 @@
 """Runs a job from wherever it stands to its end: train the supernet, search, end."""
 
 import os
+import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from nas.cluster import at_device, joined_cluster, local_cluster, ray
+from nas.cluster import ClusterUnfit, at_device, joined_cluster, local_cluster, ray
 from nas.device_costs import measured_costs
 from nas.evaluation.cutting_evaluator import CuttingEvaluator
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
@@ -35,13 +36,22 @@ from profilers.registry import is_computed, metrics_of
 from search_spaces.gradient.plan import GradientPlan
 from search_spaces.joint_space import JointSpace
 from search_spaces.supernet.weights import SupernetWeights
-from storage.errors import LeaseLost, StoreFailed
+from storage.errors import LeaseLost, StoreFailed, StoreUnreachable
 from storage.records import Device, JobStatus, Lease, TrainingStatus
 from storage.store import ResultStore
+
+_OUTAGE_SECONDS = 300.0
+"""How long a driver waits for a store whose server went away."""
+
+_LOOK_SECONDS = 1.0
 
 
 class JobFailed(RuntimeError):
     """The job could be run and came to nothing; the message is its cause."""
+
+
+class JobInterrupted(RuntimeError):
+    """What the job runs on was lost, which is not the job's fault; it waits. The message is what was lost."""
 
 
 class Driver:
@@ -87,30 +97,64 @@ class Driver:
 
         Raises:
             JobFailed: every evaluation failed, or something broke; the job is FAILED with the cause.
+            JobInterrupted: the Ray cluster was lost; the job is QUEUED again and can be resumed.
             LeaseLost: the job was cancelled or taken over; nothing was written after that.
-            StoreFailed: the store took no more, its disk being full, say; what it has is sound, and the job can be
-                resumed.
+            StoreFailed: the store took no more, its disk being full, say, or was away for longer than a driver waits;
+                what it has is sound, and the job can be resumed.
             KeyboardInterrupt: the job is QUEUED again and can be resumed.
         """
+        with held(self._store, self._lease):
+            while True:
+                try:
+                    return self._run()
+                except StoreUnreachable as error:  # then it begins where the store is, as a resumed job does
+                    self._progress.say(f"{error}; the driver waits for it, for at most {_OUTAGE_SECONDS:g} s")
+                    if self._has_ended_meanwhile():
+                        return self._results()
+
+    def _has_ended_meanwhile(self) -> bool:
+        """Wait until the store answers; whether the job is done, by a change whose answer was lost.
+
+        Raises:
+            StoreUnreachable: it does not come back.
+            LeaseLost: the job is not ours any more.
+        """
+        deadline = time.monotonic() + _OUTAGE_SECONDS
+        while True:
+            try:
+                job = self._store.job(self._lease.job_id)
+                if job.fence == self._lease.fence and job.status is JobStatus.SUCCEEDED:
+                    return True
+                self._store.heartbeat(self._lease)
+                return False
+            except StoreUnreachable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+
+    def _run(self) -> Results:
         try:
-            with held(self._store, self._lease):
-                self._work()
-                results = self._results()
-                if not results.evaluations:
-                    raise JobFailed(f"nothing was evaluated: {self._end_reason}")
-                if results.evaluations and len(results.failed) == len(results.evaluations):
-                    first = results.evaluations[0].error
-                    raise JobFailed(f"all {len(results.evaluations)} evaluations failed; the first: {first}")
-                final = results.final
-                best = {final.evaluations[row].number: final.losses[row].tolist() for row in final.front}
-                self._store.replace_front(self._lease, best)
-                self._store.finish(self._lease, JobStatus.SUCCEEDED, end_reason=self._end_reason)
-                return results
+            self._work()
+            results = self._results()
+            if not results.evaluations:
+                raise JobFailed(f"nothing was evaluated: {self._end_reason}")
+            if results.evaluations and len(results.failed) == len(results.evaluations):
+                first = results.evaluations[0].error
+                raise JobFailed(f"all {len(results.evaluations)} evaluations failed; the first: {first}")
+            final = results.final
+            best = {final.evaluations[row].number: final.losses[row].tolist() for row in final.front}
+            self._store.replace_front(self._lease, best)
+            self._store.finish(self._lease, JobStatus.SUCCEEDED, end_reason=self._end_reason)
+            return results
         except (LeaseLost, StoreFailed):
             raise
         except KeyboardInterrupt:
-            self._store.finish(self._lease, JobStatus.QUEUED)
+            with suppress(StoreFailed):  # then the lease ends by itself
+                self._store.finish(self._lease, JobStatus.QUEUED)
             raise
+        except ClusterUnfit as error:
+            self._store.finish(self._lease, JobStatus.QUEUED, str(error))
+            raise JobInterrupted(str(error)) from error
         except Exception as error:
             cause = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
             self._store.finish(self._lease, JobStatus.FAILED, cause)

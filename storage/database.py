@@ -21,9 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
-from storage.errors import BadStore, StoreFailed, StoreNotFound
+from storage.errors import BadStore, StoreFailed, StoreNotFound, StoreUnreachable
 from storage.schema import Base
 
 ALLOWED = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
@@ -38,6 +38,9 @@ _KEYS_PER_STATEMENT = 1000
 _SMALLEST_SQLITE_BYTES = 512
 
 _WRITES = "nas_writes"
+
+# PostgreSQL's words for a server that is going or coming; without any word the connection itself broke.
+_GOING_OR_COMING = {None, "57P01", "57P02", "57P03"}
 
 Key = TypeVar("Key", str, int)
 
@@ -55,7 +58,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, create: bool) -> None:
-        parsed = _parse(url)
+        parsed = parse_url(url)
         self.name = parsed.render_as_string(hide_password=True)
         self.path: Path | None = None
         if parsed.drivername == "sqlite":
@@ -88,7 +91,15 @@ class Database:
             yield
         except SQLAlchemyError as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            raise StoreFailed(f"store {self.name} {what}: {' '.join(str(cause).split())}") from error
+            told = f"store {self.name} {what}: {' '.join(str(cause).split())}"
+            raise (StoreUnreachable if self._is_gone(error) else StoreFailed)(told) from error
+
+    def _is_gone(self, error: SQLAlchemyError) -> bool:
+        """Whether it is a server, and could not be asked."""
+        if self.path is not None or not isinstance(error, DBAPIError):
+            return False
+        broken = error.connection_invalidated or isinstance(error, OperationalError)
+        return broken and getattr(error.orig, "sqlstate", None) in _GOING_OR_COMING
 
     def use_wal(self) -> None:
         """Let SQLite's readers and its writer work side by side, a property of the file; nothing elsewhere.
@@ -132,7 +143,8 @@ def rows_with_keys(
         yield from connection.execute(statement.where(column.in_(some)))
 
 
-def _parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
+    """The URL of a store in parts. Raises `BadStore` for anything that is none of `ALLOWED`."""
     shown = re.sub(r":[^:@/]*@", ":***@", url)
     try:
         parsed = make_url(url)

@@ -14,7 +14,8 @@
     ├── InvalidRecord (ValueError)     a row that cannot be stored
     │   └── AlreadyEvaluated           the job has evaluated this architecture before
     ├── LeaseLost (RuntimeError)       a driver that may no longer write
-    └── StoreFailed (RuntimeError)     the database said no: disk full, server gone, ...
+    └── StoreFailed (RuntimeError)     the database said no: a full disk, a lock that was never given back, ...
+        └── StoreUnreachable           its server is not there, and may come back
 
 The ValueError family is a user's mistake, the RuntimeError family is not. No message holds a password or
 SQL, and after any of them nothing of the refused change is stored.
@@ -103,3 +104,10 @@ class LeaseLost(StoreError, RuntimeError):
 
 class StoreFailed(StoreError, RuntimeError):
     """The database refused: a full disk, a server that went away, a lock that was never given back."""
+
+
+class StoreUnreachable(StoreFailed):
+    """The server of the store went away, does not answer or is just starting: what failed may get through later.
+
+    A change whose connection broke while it was made final may have been kept; whoever repeats it looks first.
+    """

@@ -91,7 +91,7 @@ def claim(
                 f"its lease ends in {left:.0f} s"
             )
         reason = f"{job.owner} was " + (f"silent for {silent:.0f} s" if left <= 0 else "found dead")
-        restarts.append({"at": now.isoformat(), "evaluated": job.evaluated, "reason": reason})
+        restarts.append(_restart(job, reason, now))
     elif job.paused:
         raise WrongStatus(f"job {job_id!r} is paused; resume it first")
     elif job.status is not JobStatus.QUEUED:
@@ -134,6 +134,13 @@ def hold(connection: Connection, lease: Lease, now: datetime, store: str, **valu
     raise LeaseLost(f"the lease of job {lease.job_id!r} with fence {lease.fence} is over: {why}")
 
 
+def adopt(connection: Connection, lease: Lease, owner: str, now: datetime, store: str) -> Lease:
+    """Move a lease to the process that it was taken for; whoever comes second is refused."""
+    values = {"owner": checks.text(owner, "the owner of a lease"), "fence": lease.fence + 1}
+    hold(connection, lease, now, store, **values)
+    return Lease(lease.job_id, lease.fence + 1)
+
+
 def permit(connection: Connection, job: Lease | str | None, now: datetime, store: str) -> str | None:
     """The id of the job that a record belongs to: a driver shows its lease, anybody else names the job."""
     if isinstance(job, Lease):
@@ -154,11 +161,17 @@ def finish(
     """End a job, or give it back to the queue."""
     if status is JobStatus.RUNNING:
         raise WrongStatus("a job does not finish as RUNNING")
-    if (error is not None) != (status is JobStatus.FAILED):
-        raise InvalidRecord(f"a FAILED job has an error, another one has none (got {status} and {error!r})")
+    if error is None if status is JobStatus.FAILED else error is not None and status is not JobStatus.QUEUED:
+        raise InvalidRecord(
+            f"a FAILED job has an error, a QUEUED one may, another one has none (got {status} and {error!r})"
+        )
     values: dict[str, Any] = {"status": status, "error": error, "end_reason": end_reason, **_NO_LEASE}
     if status.ended:
         values["finished_at"] = now
+    elif error is not None:
+        job = get(connection, lease.job_id, store)
+        values["error"] = None
+        values["restarts"] = [*job.restarts, _restart(job, error, now)]
     hold(connection, lease, now, store, **values)
 
 
@@ -235,6 +248,11 @@ def _move(
 def _wrong(job: Job, done: str, expected: Collection[JobStatus]) -> WrongStatus:
     allowed = " or ".join(status for status in JobStatus if status in expected)
     return WrongStatus(f"job {job.id!r} is {job.status}; only a job that is {allowed} can be {done}")
+
+
+def _restart(job: Job, reason: str, now: datetime) -> dict[str, Any]:
+    printable = "".join(letter if letter.isprintable() else " " for letter in reason)
+    return {"at": now.isoformat(), "evaluated": job.evaluated, "reason": printable}
 
 
 def _slug(name: str) -> str:

@@ -50,10 +50,10 @@ class Job:
 
     `owner`, `heartbeat_at` and `lease_seconds` are None unless the job is RUNNING. `proposed` and `evaluated`
     count its proposals and evaluations. A job that is `paused` is QUEUED and is not claimed until it is resumed; of
-    those that wait the one with the greatest `priority` is next. `restarts` tells of each driver that was lost: `at`
-    (ISO time), `evaluated`, `reason`. `submitted_by` names the token by which a service got the job; None without one.
-    `ran_seconds` is how long drivers ran it, up to the last sign of life; `end_reason` says why a job that SUCCEEDED
-    ended when it did.
+    those that wait the one with the greatest `priority` is next. `restarts` tells of each driver that was lost, or that
+    gave it back for a reason: `at` (ISO time), `evaluated`, `reason`. `submitted_by` names the token by which a service
+    got the job; None without one. `ran_seconds` is how long drivers ran it, up to the last sign of life; `end_reason`
+    says why a job that SUCCEEDED ended when it did.
     """
 
     id: str

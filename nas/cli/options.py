@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.failure import bad_input
-from storage.errors import UnknownJob
+from nas.cli.failure import bad_input, stop
+from nas.service.commands import TRY_AGAIN
+from storage.errors import BadStore, StoreUnreachable, UnknownJob
 from storage.records import Job
 from storage.store import DEFAULT_URL, ResultStore
 
@@ -34,9 +35,14 @@ Default = DEFAULT_URL
 
 
 def open_store(url: str, *, create: bool = False) -> ResultStore:
-    """Open the store, or end the command with the reason why not."""
+    """Open the store, or end the command with the reason why not: exit code 75 where it is worth another try."""
     with bad_input():
-        return ResultStore(url, create=create)
+        try:
+            return ResultStore(url, create=create)
+        except BadStore as error:
+            if isinstance(error.__cause__, StoreUnreachable):
+                raise stop(str(error), TRY_AGAIN) from error
+            raise
 
 
 def find_job(store: ResultStore, job_id: str) -> Job:

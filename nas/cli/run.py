@@ -14,8 +14,10 @@ from nas.cli.progress import ProgressBars
 from nas.cli.tables import front_rows, training_summary
 from nas.jobspec.document import DocumentError, parse_text
 from nas.jobspec.load import load_job, parse_job
-from nas.lease_owner import claim
-from storage.records import Job, JobStatus
+from nas.lease_owner import LEASE_SECONDS, claim, this_process
+from nas.service.commands import TRY_AGAIN
+from storage.errors import LeaseLost, StoreFailed
+from storage.records import JobStatus, Lease
 from storage.store import ResultStore
 
 
@@ -27,12 +29,19 @@ def run(
         spec = load_job(job_file, allow_code=allow_code)
     problem = _prepare(spec, allow_code)
     with open_store(store, create=True) as opened:
-        job = opened.create_job(spec.name, spec.model_dump(mode="json"))
-        messages.print(f"job [bold]{job.id}[/bold] in {opened.name}")
-        _drive(opened, store, job, problem, address)
+        lease = opened.begin_job(spec.name, spec.model_dump(mode="json"), this_process(), lease_seconds=LEASE_SECONDS)
+        messages.print(f"job [bold]{lease.job_id}[/bold] in {opened.name}")
+        _drive(opened, store, lease, problem, address)
 
 
-def resume(job: JobId, store: StoreUrl = Default, address: RayAddress = None, allow_code: AllowCode = False) -> None:
+def resume(
+    job: JobId,
+    store: StoreUrl = Default,
+    address: RayAddress = None,
+    allow_code: AllowCode = False,
+    adopt: Annotated[int | None, typer.Option(hidden=True, help="The fence of a lease that was taken for us.")] = None,
+    waiting: Annotated[bool, typer.Option("--waiting", hidden=True, help="Only if it waits for a driver.")] = False,
+) -> None:
     """Go on with a job that was killed, interrupted, cancelled or failed; nothing is evaluated twice."""
     with open_store(store) as opened:
         with bad_input():
@@ -42,6 +51,8 @@ def resume(job: JobId, store: StoreUrl = Default, address: RayAddress = None, al
                 return
             source = f"the stored spec of job {found.id}"
             spec = parse_job(found.spec, source=source, allow_code=allow_code)
+        if (waiting or adopt is not None) and (found.paused or found.status.ended):
+            raise stop(f"job {found.id} was {'paused' if found.paused else 'ended'} meanwhile", TRY_AGAIN)
         problem = _prepare(spec, allow_code)
         with bad_input():
             if found.paused:
@@ -49,8 +60,9 @@ def resume(job: JobId, store: StoreUrl = Default, address: RayAddress = None, al
             if found.status in (JobStatus.FAILED, JobStatus.CANCELLED):
                 opened.requeue(found.id)
                 found = opened.job(found.id)
+            lease = claim(opened, found) if adopt is None else _adopted(opened, Lease(found.id, adopt))
         messages.print(f"job [bold]{found.id}[/bold]: {found.evaluated} evaluations are stored already")
-        _drive(opened, store, found, problem, address)
+        _drive(opened, store, lease, problem, address)
 
 
 def train(
@@ -75,7 +87,8 @@ def train(
         problem = _prepare(spec, allow_code)
         with bad_input():
             opened.extend(found.id, spec.model_dump(mode="json"))
-        _drive(opened, store, opened.job(found.id), problem, address)
+            lease = claim(opened, opened.job(found.id))
+        _drive(opened, store, lease, problem, address)
 
 
 def _settings(given: list[str]) -> dict[str, Any]:
@@ -100,13 +113,24 @@ def _prepare(spec: Any, allow_code: bool) -> Any:
         return prepare(spec, allow_code=allow_code)
 
 
-def _drive(store: ResultStore, url: str, job: Job, problem: Any, address: str | None) -> None:
-    from nas.artifacts import artifact_folder
-    from nas.driver import Driver, JobFailed
-    from storage.errors import LeaseLost, StoreFailed
+def _adopted(store: ResultStore, sent: Lease) -> Lease:
+    """The lease that the sender of a Ray Job took for its driver.
 
+    Raises:
+        ValueError: it is over.
+    """
+    try:
+        return store.adopt(sent, this_process())
+    except LeaseLost as error:
+        raise ValueError(f"job {sent.job_id} does not wait for this Ray Job any more: {error}") from error
+
+
+def _drive(store: ResultStore, url: str, lease: Lease, problem: Any, address: str | None) -> None:
+    from nas.artifacts import artifact_folder
+    from nas.driver import Driver, JobFailed, JobInterrupted
+
+    job_id = lease.job_id
     with bad_input():
-        lease = claim(store, job)
         folder = artifact_folder(url)
         _make(folder)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -114,17 +138,19 @@ def _drive(store: ResultStore, url: str, job: Job, problem: Any, address: str | 
         with ProgressBars() as progress:
             results = Driver(store, lease, problem, folder, progress, address).run()
     except JobFailed as error:
-        raise stop(f"job {job.id} failed: {error}", 1) from error
+        raise stop(f"job {job_id} failed: {error}", 1) from error
+    except JobInterrupted as error:
+        raise stop(f"job {job_id} was interrupted: {error}; go on with `nas resume {job_id}`", 1) from error
     except LeaseLost as error:
-        raise stop(f"job {job.id} is not ours any more: {error}", 1) from error
+        raise stop(f"job {job_id} is not ours any more: {error}", 1) from error
     except StoreFailed as error:
-        raise stop(f"job {job.id} was interrupted: {error}; then go on with `nas resume {job.id}`", 1) from error
+        raise stop(f"job {job_id} was interrupted: {error}; then go on with `nas resume {job_id}`", 1) from error
     except KeyboardInterrupt as error:
-        raise stop(f"job {job.id} was interrupted; go on with `nas resume {job.id}`", 1) from error
+        raise stop(f"job {job_id} was interrupted; go on with `nas resume {job_id}`", 1) from error
     final = results.final
     if final.front.size:
         what = "trained networks" if final is not results else "evaluations"
-        title = f"front of {job.id}: {final.front.size} of {len(final.evaluations)} {what}"
+        title = f"front of {job_id}: {final.front.size} of {len(final.evaluations)} {what}"
         print_table(front_rows(final), title=title)
     else:
         messages.print(final.why_no_front())
@@ -137,13 +163,13 @@ def _drive(store: ResultStore, url: str, job: Job, problem: Any, address: str | 
     if cut := [each for each in results.evaluations if each.stopped and "saved_seconds" in each.metrics]:
         saved = sum(each.metrics["saved_seconds"] for each in cut)
         messages.print(f"{len(cut)} evaluations were cut short; about {saved:.1f} s saved")
-    for line in training_summary(store.trainings(job.id)):
+    for line in training_summary(store.trainings(job_id)):
         messages.print(line)
     messages.print(
         f"hypervolume {results.hypervolume:.4f} of the box between this job's best and worst values, "
         f"{len(results.failed)} of {len(results.evaluations)} evaluations failed"
     )
-    messages.print(f"next: `nas pareto {job.id} --plot front.png`, `nas export {job.id} --output model.onnx`")
+    messages.print(f"next: `nas pareto {job_id} --plot front.png`, `nas export {job_id} --output model.onnx`")
 
 
 def _make(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.failure import bad_input, stop
-from nas.cli.options import AllowCode, AsJson, Default, StoreUrl, open_store
+from nas.cli.options import AllowCode, AsJson, Default, RayAddress, StoreUrl, open_store
 from nas.cli.output import messages, print_json, print_table
 from storage.records import Role
 
@@ -32,6 +32,7 @@ def serve(
     join: Annotated[
         str | None, typer.Option(metavar="URL", help="Where browsers join, as `nas browser-agent serve` prints it.")
     ] = None,
+    address: RayAddress = None,
     name: Annotated[list[str] | None, typer.Option("--name", help="A name under which the service is reached.")] = None,
     proxy: Annotated[
         list[str] | None,
@@ -78,6 +79,7 @@ def serve(
             tasks=tasks,
             hosts=name or (),
             proxies=proxy or (),
+            ray_address=address,
         )
         set_up_logs()
         served = create_app(opened, settings)

@@ -3,14 +3,16 @@
 import signal
 import subprocess
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import structlog
 
 from nas.lease_owner import claim, is_dead
-from nas.service.commands import command, environment
+from nas.service.commands import TRY_AGAIN, command, environment
 from nas.service.settings import ServiceSettings
 from storage.errors import StoreError
 from storage.records import Job, JobStatus
@@ -22,6 +24,10 @@ _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 60.0
 _FRUITLESS = 5
 """Drivers that a job may lose in a row without a new evaluation."""
+
+_PAUSE_SECONDS, _GROWTH = 10.0, 6.0
+"""How long a job waits after the second of them, and how many times longer after each further one: minutes in all,
+in which a cluster can come back."""
 
 
 @dataclass(slots=True)
@@ -91,7 +97,7 @@ class Drivers:
             del self._running[job_id]
             job = self._store.job(job_id)
             _LOG.info("driver ended", job=job_id, pid=running.process.pid, code=code, status=job.status)
-            if code > 0 and job.status is JobStatus.QUEUED and job.fence == running.fence:
+            if code > 0 and code != TRY_AGAIN and job.status is JobStatus.QUEUED and job.fence == running.fence:
                 self._fail(job, _last_words(running.log) or f"its driver ended with exit code {code}")
 
     def _fill(self) -> None:
@@ -104,7 +110,7 @@ class Drivers:
             if len(lost) >= _FRUITLESS:
                 last = lost[-1]["reason"]
                 self._fail(job, f"{len(lost)} drivers in a row were lost without a result; the last: {last}")
-            else:
+            elif _rested(lost):
                 self._launch(job)
 
     def _waiting(self) -> list[Job]:
@@ -119,7 +125,7 @@ class Drivers:
         log = folder / "driver.log"
         file = log.open("ab")
         process = subprocess.Popen(
-            command("resume", job.id),
+            command("resume", job.id, "--waiting"),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -133,6 +139,14 @@ class Drivers:
         lease = claim(self._store, job)
         self._store.finish(lease, JobStatus.FAILED, cause)
         _LOG.error("job failed", job=job.id, cause=cause)
+
+
+def _rested(lost: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a job that lost drivers without a result may have one again; the first is replaced at once."""
+    if len(lost) < 2:
+        return True
+    silent = datetime.now(UTC) - datetime.fromisoformat(lost[-1]["at"])
+    return silent.total_seconds() >= _PAUSE_SECONDS * _GROWTH ** (len(lost) - 2)
 
 
 def _last_words(log: Path) -> str:

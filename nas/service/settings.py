@@ -22,6 +22,7 @@ class ServiceSettings:
         job_bytes: largest job.
         model_bytes: largest uploaded model.
         profile_seconds: how long profiling an uploaded model may take.
+        ray_address: of the Ray cluster that jobs run on; each has one of its own on this machine if not given.
     """
 
     store_url: str
@@ -36,3 +37,4 @@ class ServiceSettings:
     job_bytes: int = 1 << 20
     model_bytes: int = 512 << 20
     profile_seconds: float = 120.0
+    ray_address: str | None = None

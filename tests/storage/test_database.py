@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 from toy_records import architecture, running
 
-from storage.errors import BadStore, StoreFailed, StoreNotFound
+from storage.errors import BadStore, StoreFailed, StoreNotFound, StoreUnreachable
 from storage.records import Outcome
 from storage.store import ResultStore
 
@@ -45,6 +45,7 @@ def test_a_server_that_is_not_there() -> None:
     with pytest.raises(BadStore, match=r"store postgresql://me:\*\*\*@127.0.0.1:1/db") as caught:
         ResultStore("postgresql://me:secret@127.0.0.1:1/db")
     assert "secret" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, StoreUnreachable)
 
 
 def test_a_server_needs_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:

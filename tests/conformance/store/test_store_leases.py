@@ -72,6 +72,41 @@ def test_a_failed_job_keeps_its_error(store: ResultStore) -> None:
     assert store.job(lease.job_id).error == "it's 100 % \ufffdbroken\ufffd: %s\nΩ😀"
 
 
+def test_a_job_given_back_for_a_reason(store: ResultStore, clock: Clock) -> None:
+    """It waits, without an error, and the reason counts as a restart; a job that is done has none."""
+    lease = running(store)
+    with pytest.raises(InvalidRecord, match="a QUEUED one may"):
+        store.finish(lease, JobStatus.SUCCEEDED, "why not")
+    store.finish(lease, JobStatus.QUEUED, "the cluster\nis gone\0")
+    job = store.job(lease.job_id)
+    assert (job.status, job.error, job.owner) == (JobStatus.QUEUED, None, None)
+    assert job.restarts == [{"at": clock.time.isoformat(), "evaluated": 0, "reason": "the cluster is gone "}]
+    store.finish(store.claim(job.id, "second"), JobStatus.QUEUED)
+    assert len(store.job(job.id).restarts) == 1
+
+
+def test_a_lease_is_handed_on_once(store: ResultStore, clock: Clock) -> None:
+    """A job that was begun for somebody is not claimed by others; who it was begun for adopts it, and nobody twice."""
+    sent = store.begin_job("job", {}, "the sender", lease_seconds=60)
+    job = store.job(sent.job_id)
+    assert (job.status, job.owner, job.fence) == (JobStatus.RUNNING, "the sender", sent.fence)
+    assert store.waiting() == []
+    with pytest.raises(LeaseHeld):
+        store.claim(job.id, "another")
+    clock.advance(59)
+    adopted = store.adopt(sent, "the driver")
+    found = store.job(job.id)
+    assert (found.owner, found.fence, list(found.restarts)) == ("the driver", adopted.fence, [])
+    assert found.lease_ends_at == clock.time + timedelta(seconds=60)
+    for late in (lambda: store.adopt(sent, "a second driver"), lambda: store.heartbeat(sent)):
+        with pytest.raises(LeaseLost, match="it was claimed again"):
+            late()
+    store.heartbeat(adopted)
+    store.cancel(job.id)
+    with pytest.raises(LeaseLost, match="is CANCELLED"):
+        store.adopt(adopted, "a third")
+
+
 def test_a_lease_is_exclusive(store: ResultStore, clock: Clock) -> None:
     """Nobody else claims a job whose owner lives; when it was silent for too long, the next one does."""
     job = store.create_job("job", {})
