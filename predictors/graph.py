@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from predictors.alike import alike, by_group
 from predictors.averaged_process import AveragedProcess, Guess
 from predictors.errors import PredictorError
 from predictors.feature_set import FeatureSet
@@ -16,8 +17,8 @@ from predictors.predictor import Predictor, Source, State
 
 Array = NDArray[np.float64]
 
-PULLS = 10.0 ** np.arange(-4.0, 2.0)
-FOLDS = 5
+PULLS = 10.0 ** np.arange(-4.0, 5.0)
+SHARES = (0.0, 0.5, 1.0)
 
 
 class Graph(Predictor):
@@ -26,7 +27,8 @@ class Graph(Predictor):
     Prices are not negative, and relative errors count. A kind's prices stay near those that all kinds share unless the
     samples ask for more, so that a kind that was hardly ever seen has a sensible price; what a runtime fuses gets its
     own, lower one. The correction is a Gaussian process on the shape of the network as a whole (its sizes, intensity,
-    where the work lies), which fades away from what was measured.
+    where the work lies), which fades away from what was measured. How near prices stay, and how much of the correction
+    is taken, is what predicts each group of networks that are alike best from the others.
 
     The features are those of `predictors.node_features`, the same for networks of every space and from every file; any
     others do whose counts add up over a network.
@@ -37,6 +39,7 @@ class Graph(Predictor):
 
     name = "graph"
     least_samples = 8
+    belief = 1.0  # what is unlike all that was measured is much less sure
 
     def __init__(self, features: FeatureSet = NODE_FEATURES, *, seed: int = 0) -> None:
         super().__init__(features, seed=seed)
@@ -50,20 +53,32 @@ class Graph(Predictor):
         if (y <= 0).any():
             raise PredictorError(f"{self.name!r} needs values above 0 (got {y.min():g})")
         self.seen = x, y
-        sums = x[:, self._sums]
-        folds = self._blocks(x)
-        held = {}
-        for pull in PULLS:
-            log = np.empty(len(y))
-            for fold in range(int(folds.max()) + 1):
-                out = folds == fold
-                log[out] = self._log_sum(sums[out], self._prices(sums[~out], y[~out], float(pull)), float(y.min()))
-            held[float(pull)] = float(np.mean((np.log(y) - log) ** 2))
-        self.pull = min(held, key=held.__getitem__)
-        self.prices = self._prices(sums, y, self.pull)
         self.floor = float(y.min())
-        ratio = np.log(y) - self._log_sum(sums, self.prices, self.floor)
-        self.correction = AveragedProcess(self._parts, self.seed).fit(self._shape(x), ratio)
+        sums, shape, log = x[:, self._sums], self._shape(x), np.log(y)
+        groups = alike(shape, self.seed)
+        apart = [(groups != each, groups == each) for each in range(int(groups.max()) + 1)]
+
+        def missed(pull: float) -> Array:
+            """(n,) errors of the sum of prices for each group, learned from the others."""
+            found = np.empty(len(y))
+            for rest, group in apart:
+                found[group] = log[group] - self._log_sum(sums[group], self._prices(sums[rest], y[rest], pull))
+            return found
+
+        held = {float(pull): missed(float(pull)) for pull in PULLS}
+        self.pull = min(held, key=lambda pull: by_group(held[pull] ** 2, groups))
+        shift, std = np.empty(len(y)), np.empty(len(y))
+        for rest, group in apart:
+            prices = self._prices(sums[rest], y[rest], self.pull)
+            correction = AveragedProcess(self._parts, self.seed)
+            correction.fit(shape[rest], log[rest] - self._log_sum(sums[rest], prices))
+            shift[group], std[group] = correction.predict(shape[group])
+        errors = held[self.pull]
+        self.share = min(SHARES, key=lambda share: by_group((errors - share * shift) ** 2, groups))
+        mean = np.exp(log - errors + self.share * shift)
+        self._left = Guess(mean, mean * std)
+        self.prices = self._prices(sums, y, self.pull)
+        self.correction = AveragedProcess(self._parts, self.seed).fit(shape, log - self._log_sum(sums, self.prices))
 
     def node_prices(self) -> dict[str, float]:
         """What one operator, a million MACs and a megabyte cost, by kind; and the overhead of running a network."""
@@ -72,7 +87,7 @@ class Graph(Predictor):
 
     def _guess(self, x: Array) -> Guess:
         shift, std = self.correction.predict(self._shape(x))
-        mean = np.exp(np.clip(self._log_sum(x[:, self._sums], self.prices, self.floor) + shift, -700, 700))
+        mean = np.exp(np.clip(self._log_sum(x[:, self._sums], self.prices) + self.share * shift, -700, 700))
         return Guess(mean, mean * std)
 
     def _shape(self, x: Array) -> Array:
@@ -80,30 +95,14 @@ class Graph(Predictor):
         clipped: Array = np.clip(rest, -5.0, 5.0)
         return clipped
 
-    @staticmethod
-    def _log_sum(sums: Array, prices: Array, floor: float) -> Array:
+    def _log_sum(self, sums: Array, prices: Array) -> Array:
         """The logarithm of the sum of prices; never far below what was ever measured."""
-        total: Array = np.log(np.maximum(prices[0] + sums @ prices[1:], 0.1 * floor))
+        total: Array = np.log(np.maximum(prices[0] + sums @ prices[1:], 0.1 * self.floor))
         return total
 
     def _held_out(self, x: Array, y: Array, sources: Sequence[Source]) -> Guess:
         """From networks that are not alike, since it will be asked about networks that are like none it has seen."""
-        blocks = self._blocks(x)
-        mean, std = np.empty(len(y)), np.empty(len(y))
-        for block in range(int(blocks.max()) + 1):
-            out = blocks == block
-            other = Graph(self.features, seed=self.seed)
-            other._fit(x[~out], y[~out], sources)
-            mean[out], std[out] = other._guess(x[out])
-        return Guess(mean, std)
-
-    def _blocks(self, x: Array) -> NDArray[np.intp]:
-        """The (n,) part of each network: neighbours along the main axis of variation are in one part."""
-        shape = self._shape(x) - self._shape(x).mean(axis=0)
-        order = np.argsort(shape @ np.linalg.svd(shape, full_matrices=False)[2][0], kind="stable")
-        found = np.empty(len(x), np.intp)
-        found[order] = np.arange(len(x)) * min(FOLDS, len(x)) // len(x)
-        return found
+        return self._left
 
     def _prices(self, sums: Array, y: Array, pull: float) -> Array:
         """(1 + f,) prices: first common ones for counts, MACs and bytes, then those of each kind, pulled to them."""
@@ -123,10 +122,11 @@ class Graph(Predictor):
     def _state(self) -> State:
         arrays = {f"correction.{key}": value for key, value in self.correction.state().items()}
         arrays |= {"x": self.seen[0], "y": self.seen[1]}
-        return State(arrays | {"prices": self.prices}, {"pull": self.pull, "floor": self.floor})
+        return State(arrays | {"prices": self.prices}, {"pull": self.pull, "share": self.share, "floor": self.floor})
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
         self.prices, self.pull, self.floor = arrays["prices"], float(settings["pull"]), float(settings["floor"])
+        self.share = float(settings["share"])
         self.seen = arrays["x"], arrays["y"]
         start = "correction."
         own = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}

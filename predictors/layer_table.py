@@ -1,8 +1,9 @@
 """What the layers of any network take by a table of layers that were measured on a device.
 
-A layer that is in the table takes what was measured. One that is not is priced by the layers of its kind that are, by a
-line through their multiply-adds and bytes, as nn-Meter (L. Zhang et al., MobiSys 2021) prices kernels; and one whose
-operator the runtime never ran alone, because it fuses it into the one before, costs nothing.
+A layer that is in the table takes what was measured, without what timing it takes. One that is not is priced by the
+layers of its kind that are, by a line through their multiply-adds and bytes, as nn-Meter (L. Zhang et al., MobiSys
+2021) prices kernels, and how far such lines are off is told as well. What a runtime fuses into the one before costs
+nothing.
 """
 
 import math
@@ -16,12 +17,13 @@ from scipy.optimize import nnls
 
 from predictors.errors import PredictorError
 from predictors.feature_set import FeatureSet, Group
-from predictors.node_features import KINDS, by_kind, kinds_of, named
+from predictors.node_features import KINDS, VIEW, by_kind, kinds_of, named
 
 Array = NDArray[np.float64]
 Key = tuple[str, int, int, int, int, int, int, int]
 
 SUBJECT = "layers"
+UNSURE = "unsure ms"
 COLUMNS = (
     *("kernel", "stride", "groups", "input_channels", "output_channels", "places", "input_values", "macs"),
     *("bytes_moved", "fusable"),
@@ -29,8 +31,14 @@ COLUMNS = (
 """What must be told of each operator; other columns are ignored."""
 BLOCK = 8
 """Runtimes pad channels to multiples of this, so layers of such sizes are one."""
+SPREAD = 0.3
+"""Relative error of the line of a kind, as it is weighed against the line of all kinds, which it is near."""
+FREEDOM = 3.0
+"""How far prices of a kind may be from those of all kinds, relatively: the line of few layers, or of layers that are
+alike, is near the other one in what they do not tell."""
 FEWEST = 5
-"""Layers of a kind that a line is drawn through; where there are fewer, through those of all kinds."""
+"""Layers as which the errors of all kinds count beside those of one kind."""
+SMALLEST_MS = 1e-6
 LARGEST = 100_000
 
 _VALUE = re.compile(r"([a-z0-9]+)\[([0-9,]*)\]")
@@ -73,32 +81,34 @@ class LayerTable:
         if bad:
             raise PredictorError(f"layer {bad[0][:100]!r} takes {layers[bad[0]]} ms; it must be a number from 0")
         self.layers = dict(layers)
-        known = [(layer, ms) for layer, ms in zip(map(_read, layers), layers.values(), strict=True) if layer]
-        if not known:
+        told = [(layer, ms) for layer, ms in zip(map(_read, layers), layers.values(), strict=True) if layer]
+        if not told:
             raise PredictorError("no layer of the table tells its shapes; were they measured by this service?")
+        self.timing = _timing(told)
+        known = [(layer, max(ms - self.timing, 0.0)) for layer, ms in told]
         same: dict[Key, list[float]] = {}
         for layer, ms in known:
             same.setdefault(_key(*layer[:8]), []).append(ms)
         self._times = {key: float(np.mean(times)) for key, times in same.items()}
-        self._ops = {layer.op for layer, _ in known}
         sizes = np.array([(layer.kernel, layer.groups, layer.input_channels) for layer, _ in known], np.float64)
         kernel, groups, channels = sizes.T
         ops = np.array([layer.op for layer, _ in known])
         kinds = kinds_of(ops, kernel, groups, channels, np.zeros(len(known)))
         work = np.array([(1.0, layer.macs / 1e6, layer.moved / 1e6) for layer, _ in known])
         times = np.array([ms for _, ms in known])
-        everything = _line(work, times)
-        self._lines = np.stack(
-            [
-                _line(work[kinds == k], times[kinds == k]) if (kinds == k).sum() >= FEWEST else everything
-                for k in range(len(KINDS))
-            ]
-        )
+        common = _line(work, times, np.zeros(0))
+        of_kind = [kinds == kind for kind in range(len(KINDS))]
+        self._lines = np.stack([_line(work[own], times[own], common) for own in of_kind])
+        off = np.square((work * self._lines[kinds]).sum(axis=1) - times) / np.maximum(times, SMALLEST_MS)
+        everywhere = float(off.sum() / times.sum()) if times.any() else 0.0
+        usual = FEWEST * float(times.mean())
+        sums, weights = (np.bincount(kinds, each, len(KINDS)) for each in (off, times))
+        self._errors = np.sqrt((sums + usual * everywhere) / np.maximum(weights + usual, SMALLEST_MS))
 
     def __call__(
         self, operators: NDArray[np.str_], numbers: Array, starts: NDArray[np.intp], columns: Sequence[str]
     ) -> Array:
-        """Return the (n, f) ms that the layers of n networks take, by kind.
+        """Return (n, f) features: the ms that the layers of n networks take, by kind, and the usual error of prices.
 
         Args:
             operators: (N,) names of ONNX operators, the networks one after the other.
@@ -112,25 +122,29 @@ class LayerTable:
         told = named(operators, numbers, starts, columns, COLUMNS)
         kinds = kinds_of(operators, told["kernel"], told["groups"], told["input_channels"], told["fusable"])
         work = np.stack([np.ones(len(kinds)), told["macs"] / 1e6, told["bytes_moved"] / 1e6], axis=1)
-        taken = (work * self._lines[kinds]).sum(axis=1)
-        alone = np.isin(operators, list(self._ops)) | ~told["fusable"].astype(np.bool_)
-        taken = np.where(alone & (kinds != KINDS.index("view")), self._known(operators, told, taken), 0.0)
-        return by_kind(taken, kinds, starts)[:, :-1]
+        price = (work * self._lines[kinds]).sum(axis=1)
+        alone = (told["fusable"] == 0) & (kinds != KINDS.index("view"))
+        measured = self._measured(operators, told)
+        priced = np.isnan(measured)
+        taken = by_kind(np.where(alone, np.where(priced, price, measured), 0.0), kinds, starts)[:, :-1]
+        unsure = by_kind(np.where(alone & priced, price * self._errors[kinds], 0.0), kinds, starts).sum(axis=1)
+        return np.concatenate([taken, unsure[:, None]], axis=1)
 
-    def _known(self, operators: NDArray[np.str_], told: Mapping[str, Array], priced: Array) -> Array:
-        """(N,) what was measured of each operator, else its price; each distinct layer is looked up once."""
+    def _measured(self, operators: NDArray[np.str_], told: Mapping[str, Array]) -> Array:
+        """(N,) what was measured of each operator, NaN where it was not; each distinct layer is looked up once."""
         names, codes = np.unique(operators, return_inverse=True)
         sizes = np.stack([codes.ravel(), *(told[name].round() for name in COLUMNS[:7])], axis=1).astype(np.int64)
         distinct, which = np.unique(sizes, axis=0, return_inverse=True)
         keys = [_key(str(names[op]), *row) for op, *row in distinct.tolist()]
-        times = np.array([self._times.get(key, np.nan) for key in keys])[which.ravel()]
-        return np.where(np.isnan(times), priced, times)
+        found: Array = np.array([self._times.get(key, np.nan) for key in keys])[which.ravel()]
+        return found
 
 
 def _feature_set() -> FeatureSet:
-    names = tuple(f"{kind} ms" for kind in KINDS[:-1])
+    names = (*(f"{kind} ms" for kind in KINDS[:-1]), UNSURE)
     f = len(names)
-    return FeatureSet(SUBJECT, names, (Group(SUBJECT, f, counts=True),), np.zeros(f), np.ones(f), np.ones(f, np.bool_))
+    groups = Group(SUBJECT, f - 1, counts=True), Group(UNSURE, 1)
+    return FeatureSet(SUBJECT, names, groups, np.zeros(f), np.ones(f), np.arange(f) < f - 1)
 
 
 LAYER_FEATURES = _feature_set()
@@ -176,10 +190,23 @@ def _key(
     return op, kernel, stride, -1 if one_each else groups, -(-inputs // BLOCK), -(-outputs // BLOCK), places, read
 
 
-def _line(work: Array, times: Array) -> Array:
-    """(3,) ms for a layer, for a million MACs and for a megabyte, none negative, with relative errors."""
+def _timing(layers: Sequence[tuple[_Layer, float]]) -> float:
+    """What it takes to time a layer, which is in the time of each: a view of other data does nothing beside."""
+    views = [ms for layer, ms in layers if layer.op in VIEW]
+    return min(float(np.median(views)), min(ms for _, ms in layers)) if views else 0.0
+
+
+def _line(work: Array, times: Array, common: Array) -> Array:
+    """(3,) ms for a layer, a million MACs and a megabyte, none negative, with relative errors; near common ones."""
+    if not len(times):
+        return common
     weights = 1.0 / np.maximum(times, 1e-2 * max(float(times.mean()), 1e-12))
-    found: Array = nnls(work * weights[:, None], times * weights)[0]
+    design, told = work * weights[:, None] / SPREAD, times * weights / SPREAD
+    if len(common):
+        alone = 1.0 / np.maximum(np.sqrt(np.mean((work * weights[:, None]) ** 2, axis=0)), 1e-12)
+        freedom = FREEDOM * np.maximum(common, 0.1 * alone)
+        design, told = np.concatenate([design, np.diag(1.0 / freedom)]), np.concatenate([told, common / freedom])
+    found: Array = nnls(design, told)[0]
     return found
 
 

@@ -11,46 +11,67 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from predictors.alike import alike, by_group
 from predictors.averaged_process import Guess
+from predictors.errors import PredictorError
+from predictors.layer_table import UNSURE
 from predictors.predictor import Predictor, Source, State
 
 Array = NDArray[np.float64]
 
-PULLS = 10.0 ** np.arange(-4.0, 3.0)
+PULLS = 10.0 ** np.arange(-4.0, 5.0)
 SMALLEST = 1e-12
 
 
 class Lookup(Predictor):
     """Overhead + common factor x sum, with a factor of its own for each column where the samples ask for it.
 
-    The features are measured times: a column for each kind of layer, the sum over the network's layers of that kind.
-    Factors and overhead are not negative. How strongly factors are pulled to the common one is chosen by leaving out
-    each sample.
+    The features are those of `predictors.layer_table`: a column for each kind of layer, the sum over the network's
+    layers of that kind, and last the usual error of what was not measured. Factors and overhead are not negative, and
+    relative errors count. How strongly factors are pulled to the common one is chosen by leaving out each group of
+    networks that are alike.
     """
 
     name = "lookup"
     least_samples = 3
+    belief = 1.0  # a network of layers that were never measured is as unsure as its prices
 
     def _fit(self, x: Array, y: Array, sources: Sequence[Source]) -> None:
-        everyone = np.ones(len(y), np.bool_)
+        if (y <= 0).any():
+            raise PredictorError(f"{self.name!r} needs values above 0 (got {y.min():g})")
+        sums, unsure = self._split(x)
+        total = np.maximum(sums.sum(axis=1), SMALLEST)
+        groups = alike(np.concatenate([sums / total[:, None], np.log(total)[:, None]], axis=1), self.seed)
         errors = {}
         for pull in PULLS:
-            out = np.empty(len(y))
-            for fold in range(min(len(y), 10)):
-                left = np.arange(len(y)) % min(len(y), 10) == fold
-                overhead, factors = _factors(x[~left], y[~left], float(pull))
-                out[left] = y[left] - overhead - x[left] @ factors
-            errors[float(pull)] = out
-        self.pull = min(errors, key=lambda pull: float(np.mean(errors[pull] ** 2)))
-        self.errors = errors[self.pull]
-        self.overhead, self.factors = _factors(x[everyone], y, self.pull)
-        self.deviation = max(float(np.sqrt(np.mean(self.errors**2))), SMALLEST * float(np.abs(y).max()))
+            off = np.empty(len(y))
+            for each in range(int(groups.max()) + 1):
+                out = groups == each
+                overhead, factors = _factors(sums[~out], y[~out], float(pull))
+                off[out] = 1 - (overhead + sums[out] @ factors) / y[out]
+            errors[float(pull)] = off
+        self.pull = min(errors, key=lambda pull: by_group(errors[pull] ** 2, groups))
+        self.deviation = max(float(np.sqrt(by_group(errors[self.pull] ** 2, groups))), SMALLEST)
+        self.overhead, self.factors = _factors(sums, y, self.pull)
+        held = y * (1 - errors[self.pull])
+        self._left = Guess(held, self._std(held, unsure))
 
     def _guess(self, x: Array) -> Guess:
-        return Guess(self.overhead + x @ self.factors, np.full(len(x), self.deviation))
+        sums, unsure = self._split(x)
+        mean = self.overhead + sums @ self.factors
+        return Guess(mean, self._std(mean, unsure))
 
     def _held_out(self, x: Array, y: Array, sources: Sequence[Source]) -> Guess:
-        return Guess(y - self.errors, np.full(len(y), self.deviation))
+        return self._left
+
+    def _split(self, x: Array) -> tuple[Array, Array]:
+        """The (n, f) sums, and the (n,) errors of what is priced in them."""
+        unsure = np.array([name == UNSURE for name in self.features.names])
+        return x[:, ~unsure], x[:, unsure].sum(axis=1)
+
+    def _std(self, mean: Array, unsure: Array) -> Array:
+        found: Array = np.hypot(self.deviation * np.abs(mean), unsure)
+        return found
 
     def _state(self) -> State:
         plain = {"overhead": self.overhead, "deviation": self.deviation, "pull": self.pull}
@@ -63,12 +84,14 @@ class Lookup(Predictor):
 
 
 def _factors(x: Array, y: Array, pull: float) -> tuple[float, Array]:
-    """Overhead and (f,) factors: first one for all, then each with a penalty for leaving it."""
-    total = x.sum(axis=1)
-    (_, common), _ = nnls(np.stack([np.ones(len(y)), total], axis=1), y)
-    sizes = np.sqrt((x**2).mean(axis=0)) * np.sqrt(len(y) * pull)
-    a = np.concatenate([np.concatenate([np.ones((len(y), 1)), x], axis=1), np.c_[np.zeros(x.shape[1]), np.diag(sizes)]])
-    weights, _ = nnls(a, np.concatenate([y, sizes * common]))
+    """Overhead and (f,) factors: first one for all, then each with a penalty for leaving it; errors are relative."""
+    n, relative = len(y), x / y[:, None]
+    ones = np.ones(n)
+    (_, common), _ = nnls(np.stack([1 / y, relative.sum(axis=1)], axis=1), ones)
+    sizes = np.sqrt((relative**2).mean(axis=0)) * np.sqrt(n * pull)
+    rows = np.concatenate([np.zeros((x.shape[1], 1)), np.diag(sizes)], axis=1)
+    design = np.concatenate([np.concatenate([1 / y[:, None], relative], axis=1), rows])
+    weights, _ = nnls(design, np.concatenate([ones, sizes * common]))
     factors = weights[1:]
     factors[sizes == 0] = common
     return float(weights[0]), factors

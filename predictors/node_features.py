@@ -77,14 +77,14 @@ _MOVE = (
     *("Concat", "Transpose", "Slice", "Split", "Gather", "Pad", "Expand", "Tile", "Resize", "Cast", "DepthToSpace"),
     *("SpaceToDepth", "GatherElements", "ScatterND"),
 )
-_VIEW = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Shape", "Constant")
+VIEW = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Shape", "Constant")
 _KIND: dict[str, str] = {
     **dict.fromkeys(_ARITHMETIC, "arithmetic"),
     **dict.fromkeys(_TRANSCENDENTAL, "transcendental"),
     **dict.fromkeys(_POOL, "pool"),
     **dict.fromkeys(_NORMALISATION, "normalisation"),
     **dict.fromkeys(_MOVE, "move"),
-    **dict.fromkeys(_VIEW, "view"),
+    **dict.fromkeys(VIEW, "view"),
     **dict.fromkeys(("Gemm", "MatMul"), "product"),
     "Conv": "spatial",
 }

@@ -28,10 +28,11 @@ COLUMNS = (
 )
 """Area of the kernel, stride of one axis, groups, channels, output values of one channel, values that are read, that
 are written, and that are parameters or constants, MACs, bytes moved, the place in the order from 0 to 1, and whether a
-runtime may run the node with the one before: it works value by value and alone reads what a product makes."""
+runtime may run the node with the one before: it works value by value, spreads nothing over other axes, and alone reads
+what a product makes."""
 PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
 VALUE_BY_VALUE = frozenset(
-    {"Add", "BatchNormalization", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu"}
+    {"Add", "BatchNormalization", "Clip", "Elu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu"}
     | {"Sigmoid", "Softplus", "Swish", "Tanh"}
 )
 
@@ -70,7 +71,11 @@ def node_table(graph: Graph) -> NodeTable:
         outputs = step.outputs
         made = shapes[outputs[0]]
         read = shapes[computed[0]] if computed else (1,)
-        fusable = node.op in VALUE_BY_VALUE and any(name in products and readers[name] == 1 for name in computed)
+        fusable = (
+            node.op in VALUE_BY_VALUE
+            and any(name in products and readers[name] == 1 for name in computed)
+            and all(shapes[name] == made for name in computed)
+        )
         if node.op in PRODUCTS or fusable:
             products.update(outputs)
         kernel, stride = _window(node)

@@ -5,7 +5,7 @@ import pytest
 
 from nas.predictor_fitting import operators_of
 from predictors.errors import FeatureMismatch, PredictorError
-from predictors.layer_table import LAYER_FEATURES, LayerTable
+from predictors.layer_table import LAYER_FEATURES, UNSURE, LayerTable
 from predictors.lookup import Lookup
 from profilers.layer_timing import LayerTime
 from profilers.measurement import Measurement
@@ -20,7 +20,7 @@ DENSE = (
 )
 LAYERS = {
     f"com.microsoft.nchwc.Conv activation=Relu {DENSE}": 2.0,
-    "Flatten axis=1 float[1,24,1,1] -> float[1,24]": 9.0,
+    "Flatten axis=1 float[1,24,1,1] -> float[1,24]": 0.5,
 }
 
 
@@ -38,11 +38,33 @@ def network(channels: int, blocks: int = 1) -> Graph:
 
 
 def test_a_layer_that_was_measured_takes_that() -> None:
-    """Runtime's names, fused activations and other signatures of the same work make no difference."""
+    """Runtime's names, fused activations and other signatures of the same work make no difference.
+
+    What it takes to time a layer that does nothing is in all times and counts in none.
+    """
     table = LayerTable({**LAYERS, f"FusedConv {DENSE}": 4.0})
     told = dict(zip(LAYER_FEATURES.names, table(*operators_of([network(24)]))[0], strict=True))
-    assert told["spatial ms"] == 3.0
+    assert table.timing == 0.5
+    assert told["spatial ms"] == 3.0 - 0.5
     assert told["fused ms"] == 0.0
+
+
+def test_prices_are_less_sure_than_measurements() -> None:
+    """The error of lines is told for what was not measured, and intervals are as wide as that asks for."""
+    signatures = {n: DENSE.replace("[24", f"[{n}").replace("1,24", f"1,{n}") for n in range(8, 72, 8)}
+    noise = np.random.default_rng(0).uniform(0.5, 1.5, len(signatures))
+    times = {f"Conv {signatures[n]}": 0.01 * n * factor for n, factor in zip(signatures, noise, strict=True)}
+    pool = {f"GlobalAveragePool float[1,{n},16,16] -> float[1,{n},1,1]": 0.001 for n in range(8, 80, 8)}
+    table = LayerTable(times | pool)
+    known, priced = table(*operators_of([network(24), network(100)]))[:, LAYER_FEATURES.names.index(UNSURE)]
+    assert known == 0.0
+    assert priced > 0.1
+    features = table(*operators_of([network(n) for n in signatures]))
+    lookup = Lookup(LAYER_FEATURES).fit(features, features[:, :-1].sum(axis=1) * np.linspace(0.95, 1.05, len(features)))
+    asked = table(*operators_of([network(64), network(100)]))
+    low, high = lookup.interval(asked)
+    near, far = (high - low) / lookup.predict(asked).mean
+    assert far > 2 * near
 
 
 def test_other_layers_are_priced_by_their_kind() -> None:
