@@ -5,7 +5,7 @@ A front is a few rows of a table, so asking for it costs the same after a thousa
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy import insert as plain_insert
 
 from storage import checks
@@ -41,8 +41,10 @@ def numbers(connection: Connection, job_id: str) -> list[int]:
 
 
 def _members(connection: Connection, job_id: str) -> dict[int, tuple[float, ...]]:
-    statement = select(FrontRow.number, FrontRow.losses).where(FrontRow.job_id == job_id)
-    return {number: tuple(losses) for number, losses in connection.execute(statement)}
+    return {number: tuple(losses) for number, losses in connection.execute(_MEMBERS, {"job": job_id})}
+
+
+_MEMBERS = select(FrontRow.number, FrontRow.losses).where(FrontRow.job_id == bindparam("job"))
 
 
 def _replace(

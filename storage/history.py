@@ -8,7 +8,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 from sqlalchemy import insert as plain_insert
 
 from storage import checks, fronts
@@ -164,11 +164,10 @@ def evaluations(connection: Connection, job_id: str, start: int, limit: int | No
 def front(connection: Connection, job_id: str) -> list[Evaluation]:
     """The evaluations on the front of a job, ascending in the first loss, then in the second, and so on."""
     numbers = fronts.numbers(connection, job_id)
-    rows = rows_with_keys(
-        connection, _ROWS.where(EvaluationRow.job_id == job_id), EvaluationRow.__table__.c.number, numbers
+    # By their numbers and not by a join, which a database may well begin with all evaluations.
+    rows, values = (
+        connection.execute(statement, {"job": job_id, "numbers": numbers}) for statement in (_SOME_ROWS, _SOME_VALUES)
     )
-    metrics = _VALUES.where(MetricRow.job_id == job_id)
-    values = rows_with_keys(connection, metrics, MetricRow.__table__.c.number, numbers)
     found = {evaluation.number: evaluation for evaluation in _assembled(rows, values)}
     return [found[number] for number in numbers]
 
@@ -188,6 +187,10 @@ _ROWS = (
     .order_by(EvaluationRow.number)
 )
 _VALUES = select(MetricRow.number, MetricRow.name, MetricRow.value)
+_SOME_ROWS, _SOME_VALUES = (
+    statement.where(table.job_id == bindparam("job"), table.number.in_(bindparam("numbers", expanding=True)))
+    for statement, table in ((_ROWS, EvaluationRow), (_VALUES, MetricRow))
+)
 
 
 def _assembled(rows: Iterable[Sequence[Any]], values: Iterable[Sequence[Any]]) -> list[Evaluation]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, literal, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
 
 from storage import checks
 from storage.columns import UtcDateTime
@@ -22,6 +22,51 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 # What a job without a driver has in place of a lease.
 _NO_LEASE = {"owner": None, "heartbeat_at": None, "lease_seconds": None}
+
+
+# Numbers have no gaps, so the largest one counts the rows without reading them.
+_proposed, _evaluated = (
+    select(func.coalesce(func.max(table.number) + 1, 0)).where(table.job_id == JobRow.id).scalar_subquery()
+    for table in (ProposalRow, EvaluationRow)
+)
+_JOBS = select(
+    JobRow.id,
+    JobRow.name,
+    JobRow.spec,
+    JobRow.status,
+    JobRow.error,
+    JobRow.created_at,
+    JobRow.started_at,
+    JobRow.finished_at,
+    JobRow.owner,
+    JobRow.heartbeat_at,
+    JobRow.lease_seconds,
+    JobRow.fence,
+    _proposed.label("proposed"),
+    _evaluated.label("evaluated"),
+    JobRow.priority,
+    JobRow.paused,
+    JobRow.restarts,
+    JobRow.submitted_by,
+    JobRow.ran_seconds,
+    JobRow.end_reason,
+)
+
+# Statements that are asked often are made once: to write one down takes SQLAlchemy longer than to run it.
+_ONE = _JOBS.where(JobRow.id == bindparam("wanted"))
+_ID = select(JobRow.id).where(JobRow.id == bindparam("wanted"))
+_HOLD = (
+    update(JobRow)
+    .where(
+        JobRow.id == bindparam("held_id"),
+        JobRow.fence == bindparam("held_fence"),
+        JobRow.status == JobStatus.RUNNING,
+    )
+    .values(
+        heartbeat_at=bindparam("now"),
+        ran_seconds=JobRow.ran_seconds + elapsed(JobRow.heartbeat_at, bindparam("now", type_=UtcDateTime)),
+    )
+)
 
 
 def random_id(length: int) -> str:
@@ -50,16 +95,21 @@ def create(
 
 def get(connection: Connection, job_id: str, store: str) -> Job:
     """The job with this id, or `UnknownJob`."""
-    row = connection.execute(_jobs().where(JobRow.id == job_id)).one_or_none()
+    row = connection.execute(_ONE, {"wanted": job_id}).one_or_none()
     if row is None:
-        newest = select(JobRow.id).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(5)
-        raise UnknownJob(job_id, list(connection.scalars(newest)), store)
+        raise _unknown(connection, job_id, store)
     return _job(row)
+
+
+def expect(connection: Connection, job_id: str, store: str) -> None:
+    """Raise `UnknownJob` when no job has this id."""
+    if connection.execute(_ID, {"wanted": job_id}).one_or_none() is None:
+        raise _unknown(connection, job_id, store)
 
 
 def newest(connection: Connection, status: JobStatus | None, limit: int | None) -> list[Job]:
     """Jobs, newest first."""
-    statement = _jobs().order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
+    statement = _JOBS.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
     if status is not None:
         statement = statement.where(JobRow.status == JobStatus(status))
     return [_job(row) for row in connection.execute(statement)]
@@ -117,13 +167,8 @@ def hold(connection: Connection, lease: Lease, now: datetime, store: str, **valu
 
     `values` are changes of the job that go with it.
     """
-    ran = elapsed(JobRow.heartbeat_at, literal(now, UtcDateTime))
-    held = (
-        update(JobRow)
-        .where(JobRow.id == lease.job_id, JobRow.fence == lease.fence, JobRow.status == JobStatus.RUNNING)
-        .values({"heartbeat_at": now, "ran_seconds": JobRow.ran_seconds + ran, **values})
-    )
-    if connection.execute(held).rowcount == 1:
+    held = _HOLD.values(values) if values else _HOLD
+    if connection.execute(held, {"held_id": lease.job_id, "held_fence": lease.fence, "now": now}).rowcount == 1:
         return
     job = get(connection, lease.job_id, store)
     if job.fence != lease.fence:
@@ -207,7 +252,7 @@ def count(connection: Connection) -> dict[JobStatus, int]:
 
 def waiting(connection: Connection, now: datetime) -> list[Job]:
     """Jobs that could be claimed: the greatest priority first, then the oldest."""
-    statement = _jobs().where(
+    statement = _JOBS.where(
         or_(JobRow.status == JobStatus.RUNNING, and_(JobRow.status == JobStatus.QUEUED, JobRow.paused.is_(False)))
     )
     found = [_job(row) for row in connection.execute(statement.order_by(JobRow.priority.desc(), JobRow.created_at))]
@@ -255,39 +300,14 @@ def _restart(job: Job, reason: str, now: datetime) -> dict[str, Any]:
     return {"at": now.isoformat(), "evaluated": job.evaluated, "reason": printable}
 
 
+def _unknown(connection: Connection, job_id: str, store: str) -> UnknownJob:
+    newest = select(JobRow.id).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(5)
+    return UnknownJob(job_id, list(connection.scalars(newest)), store)
+
+
 def _slug(name: str) -> str:
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:40].strip("-") or "job"
-
-
-def _jobs() -> Select[*tuple[Any, ...]]:
-    # Numbers have no gaps, so the largest one counts the rows without reading them.
-    proposed, evaluated = (
-        select(func.coalesce(func.max(table.number) + 1, 0)).where(table.job_id == JobRow.id).scalar_subquery()
-        for table in (ProposalRow, EvaluationRow)
-    )
-    return select(
-        JobRow.id,
-        JobRow.name,
-        JobRow.spec,
-        JobRow.status,
-        JobRow.error,
-        JobRow.created_at,
-        JobRow.started_at,
-        JobRow.finished_at,
-        JobRow.owner,
-        JobRow.heartbeat_at,
-        JobRow.lease_seconds,
-        JobRow.fence,
-        proposed.label("proposed"),
-        evaluated.label("evaluated"),
-        JobRow.priority,
-        JobRow.paused,
-        JobRow.restarts,
-        JobRow.submitted_by,
-        JobRow.ran_seconds,
-        JobRow.end_reason,
-    )
 
 
 def _job(row: Row[*tuple[Any, ...]]) -> Job:

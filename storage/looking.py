@@ -25,13 +25,13 @@ class Looking:
     ) -> Points:
         """Every `stride`-th evaluation of a job from `start` to before `end`, and all of the front among them."""
         with self._database.read() as connection:
-            jobs.get(connection, job_id, self._store.name)
+            jobs.expect(connection, job_id, self._store.name)
             return points.points(connection, job_id, metrics, start, end, stride)
 
     def metric_names(self, job_id: str) -> list[str]:
         """The metrics that a job's first and last evaluations have, and those on its front."""
         with self._database.read() as connection:
-            jobs.get(connection, job_id, self._store.name)
+            jobs.expect(connection, job_id, self._store.name)
             return points.metric_names(connection, job_id)
 
     def replicated(self, job_id: str) -> list[tuple[int, str, float]]:
@@ -47,7 +47,7 @@ class Looking:
     def failures(self, job_id: str, limit: int = 20) -> list[Failure]:
         """Why evaluations of a job failed, the most frequent causes first."""
         with self._database.read() as connection:
-            jobs.get(connection, job_id, self._store.name)
+            jobs.expect(connection, job_id, self._store.name)
             return points.failures(connection, job_id, limit)
 
     def encounters(self, key: str, limit: int = 100) -> list[Encounter]:

@@ -1,11 +1,11 @@
 """The evaluations of a job as columns, for pictures of many of them, in the transaction of the caller."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Double, Select, func, or_, select, type_coerce, union
+from sqlalchemy import Connection, Double, Select, bindparam, func, or_, select, type_coerce, union
 
 from storage import fronts
 from storage.database import rows_with_keys
@@ -44,62 +44,88 @@ def points(
     connection: Connection, job_id: str, metrics: Sequence[str], start: int, end: int | None, stride: int
 ) -> Points:
     """Every `stride`-th evaluation from `start` to before `end`, and all of the front among them."""
-    on_front = select(FrontRow.number).where(FrontRow.job_id == job_id)
-
-    def both(number: ColumnElement[int]) -> ColumnElement[bool]:
-        within = number >= start if end is None else number.between(start, end - 1)
-        return within if stride == 1 else within & or_(number % stride == 0, number.in_(on_front))
-
-    column = EvaluationRow.__table__.c.number
-    rows = _plain(
-        connection,
-        select(EvaluationRow.number, EvaluationRow.error.is_not(None))
-        .where(EvaluationRow.job_id == job_id, both(column))
-        .order_by(column),
-    )
-    values: dict[str, Sequence[tuple[int, float | None]]] = {}
-    for metric in metrics:
-        # The plain column: what makes NaN of NULL one value at a time would take longer than the query.
-        statement = select(MetricRow.number, type_coerce(MetricRow.value, Double)).where(
-            MetricRow.job_id == job_id, MetricRow.name == metric, both(MetricRow.__table__.c.number)
+    asked = {"job": job_id, "start": start, "end": _ALL if end is None else end}
+    ask_rows, ask_values = _ROWS, _VALUES
+    if stride > 1:
+        on_front = select(FrontRow.number).where(FrontRow.job_id == job_id)
+        ask_rows, ask_values = (
+            statement.where(or_(number % stride == 0, number.in_(on_front)))
+            for statement, number in (
+                (_ROWS, EvaluationRow.__table__.c.number),
+                (_VALUES, MetricRow.__table__.c.number),
+            )
         )
-        values[metric] = _plain(connection, statement)
+    rows = _plain(connection, ask_rows, asked)
+    values: dict[str, Sequence[tuple[int, float | None]]] = {
+        metric: _plain(connection, ask_values, {**asked, "metric": metric}) for metric in metrics
+    }
     return Points(
         [number for number, _ in rows], [bool(failed) for _, failed in rows], values, fronts.numbers(connection, job_id)
     )
 
 
-def _plain(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[Any]:
+_ALL = 2**31 - 1
+_ROWS = (
+    select(EvaluationRow.number, EvaluationRow.error.is_not(None))
+    .where(
+        EvaluationRow.job_id == bindparam("job"),
+        EvaluationRow.number >= bindparam("start"),
+        EvaluationRow.number < bindparam("end"),
+    )
+    .order_by(EvaluationRow.number)
+)
+# The plain column: what makes NaN of NULL one value at a time would take longer than the query.
+_VALUES = select(MetricRow.number, type_coerce(MetricRow.value, Double)).where(
+    MetricRow.job_id == bindparam("job"),
+    MetricRow.name == bindparam("metric"),
+    MetricRow.number >= bindparam("start"),
+    MetricRow.number < bindparam("end"),
+)
+
+
+def _plain(connection: Connection, statement: Select[*tuple[Any, ...]], asked: Mapping[str, Any]) -> list[Any]:
     """The rows as the driver gives them: making SQLAlchemy's own of many takes longer than the query."""
-    with connection.execute(statement) as result:
+    with connection.execute(statement, asked) as result:
         assert result.cursor is not None
         return list(result.cursor.fetchall())
 
 
 def metric_names(connection: Connection, job_id: str) -> list[str]:
     """The metrics that a job's first and last evaluations have, and those on its front."""
-    most = select(func.max(EvaluationRow.number)).where(EvaluationRow.job_id == job_id)
-    last = connection.execute(most).scalar()
+    last = connection.execute(_LAST, {"job": job_id}).scalar()
     if last is None:
         return []
-    number, names = MetricRow.__table__.c.number, select(MetricRow.name).where(MetricRow.job_id == job_id)
-    on_front = select(FrontRow.number).where(FrontRow.job_id == job_id)
-    near = (number < _NAMED, number > last - _NAMED, number.in_(on_front))
-    return sorted(connection.scalars(union(*(names.where(each) for each in near))))
+    asked = {"job": job_id, "few": _NAMED, "late": last - _NAMED, "front": fronts.numbers(connection, job_id)}
+    return sorted(connection.scalars(_NAMES, asked))
+
+
+_LAST = select(func.max(EvaluationRow.number)).where(EvaluationRow.job_id == bindparam("job"))
+_NAMES = union(
+    *(
+        select(MetricRow.name).where(MetricRow.job_id == bindparam("job"), near)
+        for near in (
+            MetricRow.number < bindparam("few"),
+            MetricRow.number > bindparam("late"),
+            MetricRow.number.in_(bindparam("front", expanding=True)),
+        )
+    )
+)
 
 
 def replicated(connection: Connection, job_id: str) -> list[tuple[int, str, float]]:
     """What was measured anew of a job's finalists: number of the evaluation, metric, value."""
-    row = ReplicationRow
-    statement = (
-        select(EvaluationRow.number, row.metric, row.value)
-        .join(
-            EvaluationRow,
-            (EvaluationRow.job_id == row.job_id) & (EvaluationRow.architecture_key == row.architecture_key),
-        )
-        .where(row.job_id == job_id)
+    return [(number, metric, value) for number, metric, value in connection.execute(_REPLICATED, {"job": job_id})]
+
+
+_REPLICATED = (
+    select(EvaluationRow.number, ReplicationRow.metric, ReplicationRow.value)
+    .join(
+        EvaluationRow,
+        (EvaluationRow.job_id == ReplicationRow.job_id)
+        & (EvaluationRow.architecture_key == ReplicationRow.architecture_key),
     )
-    return [(number, metric, value) for number, metric, value in connection.execute(statement)]
+    .where(ReplicationRow.job_id == bindparam("job"))
+)
 
 
 def times(connection: Connection, job_id: str, numbers: Iterable[int]) -> dict[int, datetime]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from storage import checks
 from storage.database import insert, rows_with_keys
@@ -56,18 +56,19 @@ def add(connection: Connection, job_id: str, rows: Sequence[Replication], now: d
 
 def of_job(connection: Connection, job_id: str) -> list[Replication]:
     """All replications of a job, by architecture and metric."""
-    table = ReplicationRow
-    statement = (
-        select(
-            table.architecture_key,
-            table.metric,
-            table.value,
-            table.searched,
-            table.stable,
-            table.statistics,
-            table.created_at,
-        )
-        .where(table.job_id == job_id)
-        .order_by(table.architecture_key, table.metric)
+    return [Replication(*row) for row in connection.execute(_OF_JOB, {"job": job_id})]
+
+
+_OF_JOB = (
+    select(
+        ReplicationRow.architecture_key,
+        ReplicationRow.metric,
+        ReplicationRow.value,
+        ReplicationRow.searched,
+        ReplicationRow.stable,
+        ReplicationRow.statistics,
+        ReplicationRow.created_at,
     )
-    return [Replication(*row) for row in connection.execute(statement)]
+    .where(ReplicationRow.job_id == bindparam("job"))
+    .order_by(ReplicationRow.architecture_key, ReplicationRow.metric)
+)

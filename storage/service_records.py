@@ -54,7 +54,7 @@ class ServiceRecords:
         """Queue a task; the job, if one is named, must be known. Raises `UnknownJob`, `InvalidRecord`."""
         with self._database.write() as connection:
             if job_id is not None:
-                jobs.get(connection, job_id, self._store.name)
+                jobs.expect(connection, job_id, self._store.name)
             return tasks.create(connection, kind, job_id, request, self._clock())
 
     def task(self, task_id: str) -> Task:

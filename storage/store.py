@@ -244,7 +244,7 @@ class ResultStore:
     def proposals(self, job_id: str) -> list[Proposal]:
         """Everything the strategy of a job asked for, in its order."""
         with self.database.read() as connection:
-            jobs.get(connection, job_id, self.name)
+            jobs.expect(connection, job_id, self.name)
             return history.proposals(connection, job_id)
 
     def add_evaluations(self, lease: Lease, rows: Iterable[Outcome], measured: Iterable[Measurement] = ()) -> range:
@@ -273,7 +273,7 @@ class ResultStore:
     def evaluations(self, job_id: str, *, start: int = 0, limit: int | None = None) -> list[Evaluation]:
         """The evaluations of a job in their order, from the number `start` on, at most `limit`."""
         with self.database.read() as connection:
-            jobs.get(connection, job_id, self.name)
+            jobs.expect(connection, job_id, self.name)
             return history.evaluations(connection, job_id, start, limit)
 
     def front(self, job_id: str) -> list[Evaluation]:
@@ -282,7 +282,7 @@ class ResultStore:
         It is kept up to date with every batch that is told: asking costs the same however many there are.
         """
         with self.database.read() as connection:
-            jobs.get(connection, job_id, self.name)
+            jobs.expect(connection, job_id, self.name)
             return history.front(connection, job_id)
 
     def replace_front(self, lease: Lease, losses: Mapping[int, Sequence[float]]) -> None:
@@ -333,7 +333,7 @@ class ResultStore:
     def rounds(self, job_id: str) -> list[Round]:
         """The rounds of a job, in their order; none of a search that does not train."""
         with self.database.read() as connection:
-            jobs.get(connection, job_id, self.name)
+            jobs.expect(connection, job_id, self.name)
             return rounds.of_job(connection, job_id)
 
     # Trainings
@@ -359,7 +359,7 @@ class ResultStore:
     def trainings(self, job_id: str) -> list[Training]:
         """The trainings of a job, in the order in which they began."""
         with self.database.read() as connection:
-            jobs.get(connection, job_id, self.name)
+            jobs.expect(connection, job_id, self.name)
             return trainings.of_job(connection, job_id)
 
     # Devices and measurements
@@ -435,7 +435,7 @@ class ResultStore:
     def replications(self, job_id: str) -> list[Replication]:
         """What was measured anew of a job's finalists, by architecture and metric."""
         with self.database.read() as connection:
-            jobs.get(connection, job_id, self.name)
+            jobs.expect(connection, job_id, self.name)
             return replications.of_job(connection, job_id)
 
     # The store as a whole
@@ -521,5 +521,5 @@ class ResultStore:
     def artifacts(self, job_id: str, kind: str | None = None) -> list[Artifact]:
         """The recorded files of a job, newest first: of one kind or all."""
         with self.database.read() as connection:
-            jobs.get(connection, job_id, self.name)
+            jobs.expect(connection, job_id, self.name)
             return artifacts.of_job(connection, job_id, kind)

@@ -5,7 +5,7 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from storage import checks
 from storage.errors import InvalidRecord, UnknownToken
@@ -14,6 +14,12 @@ from storage.records import Role, Token
 from storage.schema import TokenRow
 
 _SECRET_BYTES = 32
+
+_TOKENS = select(
+    TokenRow.id, TokenRow.name, TokenRow.role, TokenRow.created_at, TokenRow.expires_at, TokenRow.revoked_at
+)
+# Asked with every request, so it is made once.
+_ONE = _TOKENS.add_columns(TokenRow.sha256).where(TokenRow.id == bindparam("wanted"))
 
 
 def create(
@@ -43,7 +49,7 @@ def check(connection: Connection, text: str, now: datetime) -> Token | None:
     """The token with this text; None when there is none, or its time is over, or it was revoked."""
     kind, _, rest = text.partition("_")
     token_id, _, secret = rest.partition("_")
-    row = connection.execute(_tokens(TokenRow.sha256).where(TokenRow.id == token_id)).one_or_none()
+    row = connection.execute(_ONE, {"wanted": token_id}).one_or_none()
     if kind != "nas" or row is None or not hmac.compare_digest(row.sha256, _hash(secret)):
         return None
     token = _token(row)
@@ -62,24 +68,12 @@ def revoke(connection: Connection, token_id: str, now: datetime) -> None:
 
 def newest(connection: Connection) -> list[Token]:
     """All tokens, newest first; never their text."""
-    rows = connection.execute(_tokens().order_by(TokenRow.created_at.desc(), TokenRow.id))
+    rows = connection.execute(_TOKENS.order_by(TokenRow.created_at.desc(), TokenRow.id))
     return [_token(row) for row in rows]
 
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _tokens(*more: object) -> Select[*tuple[object, ...]]:
-    return select(
-        TokenRow.id,
-        TokenRow.name,
-        TokenRow.role,
-        TokenRow.created_at,
-        TokenRow.expires_at,
-        TokenRow.revoked_at,
-        *more,
-    )
 
 
 def _token(row: Row[*tuple[object, ...]]) -> Token:

@@ -1,7 +1,7 @@
 """Who may do what: a token or a logged-in browser with a role on every request, unless the operator wants none."""
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -14,6 +14,7 @@ from storage.service_records import ServiceRecords
 from storage.store import ResultStore
 
 _bearer = HTTPBearer(auto_error=False, description="A token of `nas token create`.")
+Found = TypeVar("Found")
 _SAFE = ("GET", "HEAD")
 
 
@@ -46,11 +47,20 @@ def looking_of(request: Request) -> Looking:
     return Looking(store_of(request))
 
 
-Store = Annotated[ResultStore, Depends(store_of)]
-Records = Annotated[ServiceRecords, Depends(records_of)]
-Settings = Annotated[ServiceSettings, Depends(settings_of)]
-LoggedIn = Annotated[Sessions, Depends(sessions_of)]
-Looked = Annotated[Looking, Depends(looking_of)]
+def _at_once(find: Callable[[Request], Found]) -> Callable[[Request], Awaitable[Found]]:
+    """A dependency that waits for nothing: a plain function would be given a thread with every request."""
+
+    async def found(request: Request) -> Found:
+        return find(request)
+
+    return found
+
+
+Store = Annotated[ResultStore, Depends(_at_once(store_of))]
+Records = Annotated[ServiceRecords, Depends(_at_once(records_of))]
+Settings = Annotated[ServiceSettings, Depends(_at_once(settings_of))]
+LoggedIn = Annotated[Sessions, Depends(_at_once(sessions_of))]
+Looked = Annotated[Looking, Depends(_at_once(looking_of))]
 
 
 def cookie_name(request: Request) -> str:
@@ -86,10 +96,10 @@ def who_asks(
 Who = Annotated[Token | None, Depends(who_asks)]
 
 
-def needs(role: Role) -> Callable[..., None]:
+def needs(role: Role) -> Callable[..., Awaitable[None]]:
     """A dependency that lets requests in whose token has this role or a greater one."""
 
-    def check(request: Request, settings: Settings, token: Who) -> None:
+    async def check(request: Request, settings: Settings, token: Who) -> None:
         if not settings.tokens:
             return
         challenge = {"WWW-Authenticate": "Bearer"}
