@@ -23,6 +23,7 @@ JOB = {
     "objectives": ["accuracy", {"metric": "latency_ms@cpu", "bound": 1.0}, "macs"],
     "strategy": {"name": "nsga2", "population": 10},
     "budget": {"evaluations": 24},
+    "execution": {"workers": 1},
 }
 WIDE = {"width": 1280, "height": 1040}
 

@@ -20,6 +20,7 @@ import { Ranges, View } from "./view.js";
 const DRAW_MS = 100;
 const TABLE_MS = 1000;
 const SLOW_MS = 3000;
+const ROUNDS_MS = 10000; // a search that trains goes on for long between its evaluations
 
 const id = place("state").dataset.job;
 const path = `/jobs/${part(id)}`;
@@ -98,9 +99,19 @@ const refreshSlowly = soon(SLOW_MS, async () => {
   page.front.parallel.draw();
   await showHypervolume();
   showFailures(place("failures"), await ask(`${path}/failures`));
-  rounds.show(await ask(`${path}/rounds`));
+  await showRounds();
   if (page.points.rows >= 2 * page.judged) await judge();
 });
+
+const refreshRounds = soon(ROUNDS_MS, async () => {
+  if (ENDED.includes(page.job.status)) return;
+  refreshRounds(); // first, so that a lost connection ends nothing
+  if (!document.hidden) await showRounds();
+});
+
+async function showRounds() {
+  rounds.show(await ask(`${path}/rounds`));
+}
 
 // What needs all results is judged anew when there are twice as many to go by.
 async function judge() {
@@ -137,7 +148,7 @@ async function complete() {
   page.baseline = await baselineOf(page.job);
   await showHypervolume();
   showFailures(place("failures"), await ask(`${path}/failures`));
-  rounds.show(await ask(`${path}/rounds`));
+  await showRounds();
   await judge();
 }
 
@@ -163,6 +174,7 @@ async function begin() {
       await complete();
     },
   });
+  refreshRounds();
   return complete();
 }
 
