@@ -1,6 +1,8 @@
 """`nas run`, `nas resume` and `nas train`."""
 
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -29,9 +31,14 @@ def run(
         spec = load_job(job_file, allow_code=allow_code)
     problem = _prepare(spec, allow_code)
     with open_store(store, create=True) as opened:
-        lease = opened.begin_job(spec.name, spec.model_dump(mode="json"), this_process(), lease_seconds=LEASE_SECONDS)
-        messages.print(f"job [bold]{lease.job_id}[/bold] in {opened.name}")
-        _drive(opened, store, lease, problem, address)
+
+        def begin() -> Lease:
+            plain = spec.model_dump(mode="json")
+            lease = opened.begin_job(spec.name, plain, this_process(), lease_seconds=LEASE_SECONDS)
+            messages.print(f"job [bold]{lease.job_id}[/bold] in {opened.name}")
+            return lease
+
+        _drive(opened, store, begin, problem, address)
 
 
 def resume(
@@ -60,9 +67,10 @@ def resume(
             if found.status in (JobStatus.FAILED, JobStatus.CANCELLED):
                 opened.requeue(found.id)
                 found = opened.job(found.id)
-            lease = claim(opened, found) if adopt is None else _adopted(opened, Lease(found.id, adopt))
         messages.print(f"job [bold]{found.id}[/bold]: {found.evaluated} evaluations are stored already")
-        _drive(opened, store, lease, problem, address)
+        sent = None if adopt is None else Lease(found.id, adopt)
+        take = partial(claim, opened, found) if sent is None else partial(_adopted, opened, sent)
+        _drive(opened, store, take, problem, address)
 
 
 def train(
@@ -87,8 +95,7 @@ def train(
         problem = _prepare(spec, allow_code)
         with bad_input():
             opened.extend(found.id, spec.model_dump(mode="json"))
-            lease = claim(opened, opened.job(found.id))
-        _drive(opened, store, lease, problem, address)
+        _drive(opened, store, partial(claim, opened, opened.job(found.id)), problem, address)
 
 
 def _settings(given: list[str]) -> dict[str, Any]:
@@ -125,14 +132,16 @@ def _adopted(store: ResultStore, sent: Lease) -> Lease:
         raise ValueError(f"job {sent.job_id} does not wait for this Ray Job any more: {error}") from error
 
 
-def _drive(store: ResultStore, url: str, lease: Lease, problem: Any, address: str | None) -> None:
+def _drive(store: ResultStore, url: str, take: Callable[[], Lease], problem: Any, address: str | None) -> None:
+    """Run a job to its end; its lease is taken when what runs it is loaded, which may last."""
     from nas.artifacts import artifact_folder
     from nas.driver import Driver, JobFailed, JobInterrupted
 
-    job_id = lease.job_id
     with bad_input():
         folder = artifact_folder(url)
         _make(folder)
+        lease = take()
+    job_id = lease.job_id
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with ProgressBars() as progress:
