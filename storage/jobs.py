@@ -55,6 +55,9 @@ _JOBS = select(
 # Statements that are asked often are made once: to write one down takes SQLAlchemy longer than to run it.
 _ONE = _JOBS.where(JobRow.id == bindparam("wanted"))
 _ID = select(JobRow.id).where(JobRow.id == bindparam("wanted"))
+_ALL = 2**31 - 1
+_NEWEST = _JOBS.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(bindparam("most"))
+_NEWEST_OF = _NEWEST.where(JobRow.status == bindparam("status"))
 _HOLD = (
     update(JobRow)
     .where(
@@ -109,10 +112,10 @@ def expect(connection: Connection, job_id: str, store: str) -> None:
 
 def newest(connection: Connection, status: JobStatus | None, limit: int | None) -> list[Job]:
     """Jobs, newest first."""
-    statement = _JOBS.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
-    if status is not None:
-        statement = statement.where(JobRow.status == JobStatus(status))
-    return [_job(row) for row in connection.execute(statement)]
+    asked: dict[str, Any] = {"most": _ALL if limit is None else limit}
+    if status is None:
+        return [_job(row) for row in connection.execute(_NEWEST, asked)]
+    return [_job(row) for row in connection.execute(_NEWEST_OF, {**asked, "status": JobStatus(status)})]
 
 
 def claim(

@@ -103,11 +103,11 @@ def pareto(
     if as_json and as_csv:
         raise stop("--json and --csv were both given; choose one", 2)
     with open_store(store) as opened:
-        found, everything = _load(opened, job)
+        found, loaded = _load(opened, job, front_alone=plot is None and not searched)
         if plot is not None and plot.suffix.lower() == ENDING:
             write_report(opened, found.id, plot)
             plot = None
-    results = everything if searched else everything.final
+    results = loaded if searched else loaded.final
     if as_json:
         print_json(results.rows(results.front))
     elif as_csv:
@@ -153,12 +153,16 @@ def _why_empty(results: Results) -> str:
     return ""
 
 
-def _load(store: ResultStore, job_id: str) -> tuple[Job, Results]:
+def _load(store: ResultStore, job_id: str, *, front_alone: bool = False) -> tuple[Job, Results]:
+    """A job and what it found, or no more of that than its front, which is quick however much it found."""
     with bad_input():
         job = find_job(store, job_id)
         objectives = [Objective(**objective) for objective in job.spec["objectives"]]
-        proven = job.status is JobStatus.SUCCEEDED
-        return job, Results.of(objectives, store.evaluations(job.id), store.replications(job.id), proven=proven)
+        proven, replications = job.status is JobStatus.SUCCEEDED, store.replications(job.id)
+        # While finalists are measured anew or trained, the front that is kept is still that of the search.
+        kept = front_alone and (proven or not (replications or store.trainings(job.id)))
+        evaluations = (store.front(job.id) if kept else []) or store.evaluations(job.id)
+        return job, Results.of(objectives, evaluations, replications, proven=proven)
 
 
 def _job_row(job: Job) -> dict[str, Any]:

@@ -151,3 +151,16 @@ def test_a_store_is_copied_to_a_server_and_back(url: str, postgres_url: str, tmp
         assert last.measurements([architecture(0).key], "f", "m") == first.measurements([architecture(0).key], "f", "m")
         assert last.artifacts(job.id) == first.artifacts(job.id)
     assert "is not empty" in run("store", "export", "--store", url, "--to", back, code=2)[1]
+
+
+def test_the_front_is_told_without_reading_all(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed is that of all evaluations; none but those on the front are read for it."""
+    everything = run("pareto", "latest", "--json", "--searched", "--store", url)[0]
+    assert [row["accuracy"] for row in json.loads(everything)] == [0.7, 0.5]
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("all evaluations were read")
+
+    monkeypatch.setattr(ResultStore, "evaluations", read)
+    assert run("pareto", "latest", "--json", "--store", url)[0] == everything
+    assert "knee" in run("pareto", "latest", "--store", url)[0]
