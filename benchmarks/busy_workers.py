@@ -7,7 +7,7 @@ import numpy as np
 
 from nas.cluster import ray
 from nas.evaluation.evaluator import Evaluated, Request
-from nas.evaluation.stage import Stage
+from nas.evaluation.stage import Stage, done
 from nas.simulated_clock import SimulatedClock, spread_durations
 
 
@@ -44,8 +44,7 @@ class Sleeping:
         answered = 0
         while answered < actors:
             self._stage.dispatch()
-            (ready, *_), _ = ray.wait(self._stage.references(), num_returns=1)
-            answered += len(self._stage.collect(ready))
+            answered += sum(len(self._stage.collect(reference)) for reference in done(self._stage.references()))
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests."""
@@ -58,11 +57,10 @@ class Sleeping:
         references = self._stage.references()
         if not references:
             return []
-        ready, _ = ray.wait(references, num_returns=1)
-        done = [each for reference in ready for each in self._stage.collect(reference)]
+        found = [each for reference in done(references) for each in self._stage.collect(reference)]
         self._stage.dispatch()
-        self.done_at += [time.perf_counter()] * len(done)
-        return [Evaluated(each.key, {"accuracy": int(each.key[:8], 16) / 2**32}, seconds=each.value) for each in done]
+        self.done_at += [time.perf_counter()] * len(found)
+        return [Evaluated(each.key, {"accuracy": int(each.key[:8], 16) / 2**32}, seconds=each.value) for each in found]
 
     def close(self) -> None:
         """End the actors."""

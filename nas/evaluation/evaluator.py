@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nas.cluster import at_device, ray
 from nas.evaluation.hopeless import Hope
 from nas.evaluation.scores import INT8, SCORES, EvaluationData
-from nas.evaluation.stage import Done, Stage
+from nas.evaluation.stage import Done, Stage, done
 from nas.evaluation.subnet_actor import SubnetActor, SubnetReport, Wanted
 from nas.evaluation.timing_actor import DeviceGone, Timed, TimingActor
 from nas.evaluation.zero_cost_data import ZeroCostData
@@ -161,15 +161,15 @@ class RayEvaluator:
         Raises:
             RuntimeError: actors cannot be started, or a device is gone, so that nothing more can be measured.
         """
+        self._dispatch()
         while self._open and not self._done:
-            self._dispatch()
             stages = [self._subnets, *self._timings.values()]
             owner = {reference: stage for stage in stages for reference in stage.references()}
-            ready, _ = ray.wait(list(owner), num_returns=1)
-            for reference in ready:
+            for reference in done(list(owner)):
                 self._take(owner[reference], owner[reference].collect(reference))
-        done, self._done = self._done, []
-        return done
+            self._dispatch()  # now, so that actors are at work while what came back is stored
+        answers, self._done = self._done, []
+        return answers
 
     def close(self) -> None:
         """End all actors."""
@@ -208,21 +208,21 @@ class RayEvaluator:
                 stage.dispatch()
 
     def _take(self, stage: Stage, finished: list[Done]) -> None:
-        for done in finished:
-            progress = self._open[done.key]
-            if isinstance(done.value, DeviceGone):
-                raise RuntimeError(f"{done.value.reason}; the job can be resumed when it is back")
+        for each in finished:
+            progress = self._open[each.key]
+            if isinstance(each.value, DeviceGone):
+                raise RuntimeError(f"{each.value.reason}; the job can be resumed when it is back")
             if stage is not self._subnets:
-                progress.timed(stage.name, done.value if done.error is None else done.error)
-            elif done.error is not None:
-                progress.fail(done.error)
+                progress.timed(stage.name, each.value if each.error is None else each.error)
+            elif each.error is not None:
+                progress.fail(each.error)
             else:
-                progress.evaluated(done.value)
+                progress.evaluated(each.value)
                 for name in progress.waiting:
-                    model = done.rest[name in progress.integers]
-                    self._timings[name].submit(done.key, model, progress.settings[name])
+                    model = each.rest[name in progress.integers]
+                    self._timings[name].submit(each.key, model, progress.settings[name])
             if not progress.waiting:
-                self._done.append(self._open.pop(done.key).result)
+                self._done.append(self._open.pop(each.key).result)
 
 
 class _Progress:

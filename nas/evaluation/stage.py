@@ -160,6 +160,13 @@ class Stage:
         return [Done(work.key, None, (), lost)]
 
 
+def done(references: list[Any]) -> list[Any]:
+    """Those of some references that are done: one at least, which is waited for, and whatever else is by then."""
+    first, others = ray.wait(references, num_returns=1)
+    also, _ = ray.wait(others, num_returns=len(others), timeout=0) if others else ([], others)
+    return [*first, *also]
+
+
 def _reason(error: BaseException) -> str:
     """The cause inside a Ray error as one line."""
     cause = getattr(error, "cause", None) or error
