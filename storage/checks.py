@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Any
 
@@ -41,11 +42,9 @@ def number(value: object, what: str) -> float:
     """A 64-bit float, perhaps NaN or infinite, or `InvalidRecord` naming `what`."""
     if type(value) is float:
         return value
-    try:
-        if isinstance(value, Real):
+    if isinstance(value, Real):
+        with suppress(OverflowError):  # a number that is too large is told below, as what is no number
             return float(value)
-    except OverflowError:
-        pass
     raise InvalidRecord(f"{what} must be a number that a 64-bit float can hold (got {value!r})")
 
 
