@@ -15,7 +15,7 @@ READS = ["/jobs", "/jobs/JOB", "/jobs/JOB/evaluations", "/jobs/JOB/front", "/job
          f"/architectures/{'0' * 64}", "/jobs/JOB/points", "/jobs/JOB/failures", "/progress?job=JOB",
          "/jobs/JOB/importance", "/jobs/JOB/rounds", f"/jobs/JOB/networks/{'0' * 64}",
          f"/jobs/JOB/networks/{'0' * 64}/graph", f"/architectures/{'0' * 64}/encounters", "/devices/f/noise",
-         "/agreements", "/predictors"]  # fmt: skip
+         "/agreements", "/predictors", "/jobs/JOB/archive", "/presence"]  # fmt: skip
 OPEN = {("GET", "/health"), ("GET", "/session"), ("POST", "/session"), ("DELETE", "/session")}
 WRITES = [("POST", "/jobs"), ("POST", "/jobs/verdicts"),
           ("POST", "/jobs/JOB/cancel"), ("POST", "/jobs/JOB/pause"), ("POST", "/jobs/JOB/resume"),
