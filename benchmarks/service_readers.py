@@ -108,7 +108,7 @@ def read_while_working(
                 before = store.job(name).evaluated
                 started, used = time.perf_counter(), sum(psutil.Process(service.pid).cpu_times()[:2])
                 if reads:
-                    taken = asyncio.run(_read(port, token, name, clients, pause_s, window_s))
+                    taken = asyncio.run(_read(port, token, name, before, clients, pause_s, window_s))
                 else:
                     time.sleep(window_s)
                 speed = (store.job(name).evaluated - before) / (time.perf_counter() - started)
@@ -138,20 +138,24 @@ def _until_it_answers(port: int) -> None:
             time.sleep(0.05)
 
 
-async def _read(port: int, token: str, job: str, clients: int, pause_s: float, seconds: float) -> list[float]:
-    """What a page that follows a job asks for, from many at once: milliseconds of each request."""
+async def _read(
+    port: int, token: str, job: str, seen: int, clients: int, pause_s: float, seconds: float
+) -> list[float]:
+    """What a page asks for that has followed a job for a while, from many at once: milliseconds of each request."""
     end = time.perf_counter() + seconds
     taken = await asyncio.gather(
-        *(_client(port, token, job, n / clients * pause_s, pause_s, end) for n in range(clients))
+        *(_client(port, token, job, seen, n / clients * pause_s, pause_s, end) for n in range(clients))
     )
     return list(itertools.chain.from_iterable(taken))
 
 
-async def _client(port: int, token: str, job: str, begin_s: float, pause_s: float, end: float) -> list[float]:
+async def _client(
+    port: int, token: str, job: str, seen: int, begin_s: float, pause_s: float, end: float
+) -> list[float]:
     """One that keeps its connection; a plain socket, because a library would cost as much as the service."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     await asyncio.sleep(begin_s)
-    taken, seen = [], 0
+    taken = []
     paths = itertools.cycle((f"/jobs/{job}", f"/jobs/{job}/front", f"/jobs/{job}/points?start=", "/jobs?limit=20"))
     while (started := time.perf_counter()) < end:
         path = next(paths)
