@@ -122,8 +122,8 @@ def lose(server: AgentServer, token: Path, asked: dict[str, object], model: byte
 
 def in_the_middle(folder: Path) -> bool:
     """Whether a model is being measured by an agent with its locks in this folder."""
-    for lock in folder.glob("nas-*/host-cpu.lock"):
-        with lock.open() as opened:
+    for ticket in folder.glob("nas-*/host-cpu.lock.[0-9]*"):
+        with ticket.open() as opened:
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
