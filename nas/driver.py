@@ -138,7 +138,7 @@ class Driver:
             results = self._results()
             if not results.evaluations:
                 raise JobFailed(f"nothing was evaluated: {self._end_reason}")
-            if results.evaluations and len(results.failed) == len(results.evaluations):
+            if len(results.failed) == len(results.evaluations):
                 first = results.evaluations[0].error
                 raise JobFailed(f"all {len(results.evaluations)} evaluations failed; the first: {first}")
             final = results.final

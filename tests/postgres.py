@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 import psutil
-from ray_clusters import until
+from waiting import until
 
 
 class PostgresServer:

@@ -32,9 +32,7 @@ class Hope:
             return True
         if right >= needed:
             return False
-        from scipy import (
-            stats,  # here, because workers that look at all samples start in two thirds of the time without
-        )
+        from scipy import stats  # here, because workers that look at all samples start much faster without
 
         # With as many right answers in all as are needed, so few among those that were seen would be a rare chance.
         chance = float(stats.hypergeom.cdf(right, total, needed, seen))

@@ -19,10 +19,11 @@ import psutil
 import pytest
 import yaml
 from postgres import PostgresServer, postgres
-from ray_clusters import Cluster, until
+from ray_clusters import Cluster
 from serving import Service
 from toy_jobs import STATIC_JOB, TRAINED_JOB
 from typer.testing import CliRunner
+from waiting import until
 
 from nas.cli.main import app
 from storage.records import Job, JobStatus

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from waiting import until
 
 from profilers.agent_bench import Bench
 from profilers.device_lock import device_lock, tickets
@@ -44,14 +44,6 @@ def device(request: pytest.FixtureRequest, tmp_path: Path) -> Device:
         return Device(lambda: device_lock(path), lambda: len(tickets(path)))
     bench = Bench(HostDevice(name="cpu"), Limits())
     return Device(lambda: bench.turn(600.0, lambda: None, 60.0), lambda: len(bench._queue))
-
-
-def until(done: Callable[[], bool]) -> None:
-    """Look until something is so; fail after a time that is only there to end."""
-    deadline = time.monotonic() + 120
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.0005)
 
 
 def test_jobs_take_turns(device: Device) -> None:

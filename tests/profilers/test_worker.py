@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +21,7 @@ from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
 from profilers.timing import TimingRule
 from tests.profilers import onnx_models
+from tests.profilers.agents import wait_until
 
 DEVICE = HostDevice()
 RULE = TimingRule(min_runs=10, max_runs=10)
@@ -53,17 +53,6 @@ def profiler(tmp_path: Path) -> Iterator[HostProfiler]:
     """A profiler with its locks apart from those of the machine."""
     with HostProfiler(RULE, directory=tmp_path) as opened:
         yield opened
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        pause.wait(0.005)
-    return True
 
 
 def gone(pid: int) -> bool:
