@@ -26,7 +26,7 @@ from rich.progress import track
 from rich.table import Table as Shown
 from scipy import stats
 
-from nas.accuracy_fitting import whole_features, whole_networks
+from nas.prediction.accuracy_fitting import whole_features, whole_networks
 from nas.table import Table, TableError
 from predictors.accuracy import Accuracy
 from predictors.predictor import Source

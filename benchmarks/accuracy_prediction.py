@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Shown
 
-from nas.accuracy_features import AccuracyFeatures, beside
+from nas.features.accuracy_features import AccuracyFeatures, beside
 from nas.table import Table, TableError
 from predictors.accuracy import Accuracy
 from predictors.counts import Counts

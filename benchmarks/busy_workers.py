@@ -41,10 +41,11 @@ class Sleeping:
         self.done_at: list[float] = []
         for number in range(actors):
             self._stage.submit(str(number), 0.0)
-        answered = 0
-        while answered < actors:
+        self._stage.dispatch()
+        while self._stage.busy:
+            for reference in done(self._stage.references()):
+                self._stage.collect(reference)
             self._stage.dispatch()
-            answered += sum(len(self._stage.collect(reference)) for reference in done(self._stage.references()))
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests."""

@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Shown
 
-from nas.predictor_features import SpaceFeatures
+from nas.features.network_features import SpaceFeatures
 from nas.table import Table, TableError
 from predictors.errors import PredictorError
 from predictors.feature_set import FeatureSet

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.predictor_features import SpaceFeatures
-from nas.predictor_fitting import graph_features
+from nas.features.network_features import SpaceFeatures
+from nas.prediction.device_fitting import graph_features
 from predictors.auto import Auto
 from predictors.graph import Graph
 from predictors.predictor import Source

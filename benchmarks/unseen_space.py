@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nas.evaluation.subnet import subnets
-from nas.predictor_fitting import Operators, operators_of
+from nas.prediction.device_fitting import Operators, operators_of
 from predictors.graph import Graph
 from predictors.layer_table import LAYER_FEATURES, LayerTable
 from predictors.lookup import Lookup

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.cluster import ClusterUnfit, at_device, joined_cluster, local_cluster, ray
-from nas.device_costs import measured_costs
+from nas.differentiable.device_costs import measured_costs
+from nas.differentiable.rounds import StoredRounds
 from nas.evaluation.cutting_evaluator import CuttingEvaluator
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
 from nas.evaluation.predicting_evaluator import PredictingEvaluator
@@ -16,7 +17,6 @@ from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_devices
 from nas.evaluation.zero_cost_data import ZeroCostData
 from nas.finalists import Finalists
-from nas.gradient_rounds import StoredRounds
 from nas.gradient_search import gradient_plan
 from nas.jobspec.metric_names import LEARNED
 from nas.jobspec.spec import JobSpec

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.features.network_features import SpaceFeatures
 from nas.jobspec.metric_names import STATIC
 from nas.jobspec.spec import JobSpec
-from nas.predictor_features import SpaceFeatures
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT, strategy
 from nas.table import Table, TableError

@@ -17,7 +17,7 @@ from nas.cli.options import AsJson, Default, StoreUrl, find_job, open_store
 from nas.cli.output import messages, print_json, print_table
 from nas.cli.profile import device_section
 from nas.cli.space_section import space_section
-from nas.predictor_store import Entry, PredictorStore
+from nas.prediction.predictor_store import Entry, PredictorStore
 from predictors.accuracy import Accuracy
 from predictors.errors import PredictorError
 from predictors.file import Stored
@@ -33,7 +33,7 @@ from storage.errors import StoreNotFound
 from storage.store import ResultStore
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from nas.predictor_fitting import Fitted
+    from nas.prediction.device_fitting import Fitted
     from search_spaces.space import SearchSpace
 
 app = typer.Typer(
@@ -88,9 +88,9 @@ def fit(
         target = make_device(section, where=device)
         _check(samples, tests, seed, metric, metrics_of(section), plot)
         recipe = space_section(space)
-    from nas.calibration_plot import calibration_png  # matplotlib and torch take seconds to import
     from nas.jobspec.space_code import space_recipe
-    from nas.predictor_fitting import fit_device
+    from nas.prediction.calibration_plot import calibration_png  # matplotlib and torch take seconds to import
+    from nas.prediction.device_fitting import fit_device
 
     predictors = PredictorStore(artifact_folder(store))
     with bad_input():
@@ -195,7 +195,7 @@ def _fit_accuracy(
             if option is not None:
                 raise ValueError(f"{name} is for what devices measure; {metric} is learned from --job")
         _check(Accuracy.least_samples, tests, seed, metric, LEARNED, None)
-    from nas.accuracy_fitting import Labels, fit_accuracy  # torch takes seconds to import
+    from nas.prediction.accuracy_fitting import Labels, fit_accuracy  # torch takes seconds to import
 
     with open_store(url) as opened, bad_input():
         both = []
@@ -318,8 +318,8 @@ def predict(
 
 def _features(network: Any, metric: str, stored: Stored) -> Any:
     """The (1, f) features of a network that a predictor of any networks asks for."""
-    from nas.accuracy_fitting import whole_networks
-    from nas.predictor_fitting import graph_features, operators_of
+    from nas.prediction.accuracy_fitting import whole_networks
+    from nas.prediction.device_fitting import graph_features, operators_of
 
     if stored.predictor.features.subject == LAYERS:
         return LayerTable(stored.about.get("layers") or {})(*operators_of([network]))

@@ -153,7 +153,7 @@ def _survey(
             raise ValueError(f"--space: device {device.name!r} of kind {device.kind} computes layers; none are kept")
         section = space_section(given)
     from nas.jobspec.space_code import space_recipe  # torch takes seconds to import
-    from nas.layer_survey import cover, survey
+    from nas.prediction.layer_survey import cover, survey
 
     with bad_input():
         space = space_recipe(section, allow_code=False).make()

@@ -128,7 +128,7 @@ def _draw(job: Job, results: Results, path: Path) -> None:
 
 
 def _draw_rounds(job: Job, rounds: Sequence[Round], path: Path) -> None:
-    from nas.rounds_plot import rounds_png
+    from nas.differentiable.rounds_plot import rounds_png
 
     if not rounds:
         raise stop(f"job {job.id} has no rounds to draw: they belong to differentiable search; see `nas pareto`", 1)

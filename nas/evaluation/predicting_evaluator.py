@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.accuracy_features import AccuracyFeatures
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
+from nas.features.accuracy_features import AccuracyFeatures
+from nas.features.network_features import SpaceFeatures
 from nas.front import front
 from nas.jobspec.metric_names import LEARNED
 from nas.objectives import Objective, deviation, losses, violations
-from nas.predictor_features import SpaceFeatures
 from predictors.accuracy import Accuracy
 from predictors.auto import Auto
 from predictors.errors import PredictorError

@@ -9,7 +9,7 @@ from nas.service.access import READ, Settings
 from nas.service.schemas import LeftOut, Predictor, Predictors
 
 if TYPE_CHECKING:
-    from nas.predictor_store import Entry
+    from nas.prediction.predictor_store import Entry
     from predictors.file import Stored
 
 router = APIRouter(prefix="/predictors", tags=["pictures"])
@@ -21,7 +21,7 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 @router.get("", dependencies=[READ])
 def predictors(settings: Settings) -> Predictors:
     """All predictors, by device, metric and what they are for."""
-    from nas.predictor_store import PredictorStore  # here, because its models take seconds to import
+    from nas.prediction.predictor_store import PredictorStore  # here, because its models take seconds to import
     from predictors.errors import PredictorError
 
     store = PredictorStore(settings.folder)

@@ -10,7 +10,7 @@ from sklearn.gaussian_process.kernels import DotProduct, WhiteKernel
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from nas.predictor_features import SpaceFeatures
+from nas.features.network_features import SpaceFeatures
 from nas.table import Table
 from predictors.auto import Auto
 from predictors.averaged_process import AveragedProcess

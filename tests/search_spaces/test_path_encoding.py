@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from nas.accuracy_features import AccuracyFeatures
+from nas.features.accuracy_features import AccuracyFeatures
 from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.families.nasbench201 import NasBench201
 from search_spaces.graph_features import GraphFeatures

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nas.measuring import measure_networks
-from nas.predictor_fitting import operators_of
+from nas.prediction.device_fitting import operators_of
+from nas.prediction.measuring import measure_networks
 from predictors.layer_table import COLUMNS
 from profilers.device import Device
 from profilers.layer_timing import LayerTime

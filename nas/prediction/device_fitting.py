@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.measuring import measure_networks
-from nas.predictor_features import SpaceFeatures
+from nas.features.network_features import SpaceFeatures
+from nas.prediction.measuring import measure_networks
 from predictors.auto import Auto
 from predictors.errors import PredictorError
 from predictors.graph import Graph

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.predictor_features import EXAMPLES, SpaceFeatures
+from nas.features.network_features import EXAMPLES, SpaceFeatures
 from predictors.errors import FeatureMismatch
 from predictors.feature_set import FeatureSet, Group
 from search_spaces.genotypes import GenotypeSpace, Population

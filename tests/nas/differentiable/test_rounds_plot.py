@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from nas.cli.main import app
-from nas.rounds_plot import rounds_png
+from nas.differentiable.rounds_plot import rounds_png
 from storage.records import Round
 from storage.store import ResultStore
 

@@ -14,11 +14,11 @@ from gradient_jobs import CELLS, NPU, SIZES, job
 from nas import driver, gradient_rounds
 from nas.cluster import local_cluster
 from nas.driver import Driver, JobFailed
+from nas.features.network_features import SpaceFeatures
 from nas.jobspec.errors import JobSpecError
 from nas.jobspec.load import parse_job
 from nas.lease_owner import claim
-from nas.predictor_features import SpaceFeatures
-from nas.predictor_store import PredictorStore
+from nas.prediction.predictor_store import PredictorStore
 from nas.problem import prepare
 from nas.progress import Silent
 from nas.strategies.registry import GRADIENT

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nas.cli.main import app
-from nas.predictor_store import PredictorStore
+from nas.prediction.predictor_store import PredictorStore
 from predictors.counts import Counts
 from predictors.errors import PredictorError, PredictorFileError
 from predictors.feature_set import FeatureSet, Group

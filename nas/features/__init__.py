@@ -1,0 +1,1 @@
+"""Features of the networks of a space, as predictors take them."""
