@@ -225,7 +225,7 @@ def finish(
 
 def cancel(connection: Connection, job_id: str, now: datetime, store: str) -> None:
     """From QUEUED or RUNNING to CANCELLED."""
-    values = {"status": JobStatus.CANCELLED, "finished_at": now, **_NO_LEASE}
+    values = {"status": JobStatus.CANCELLED, "finished_at": now, "paused": False, **_NO_LEASE}
     _move(connection, job_id, {JobStatus.QUEUED, JobStatus.RUNNING}, values, "cancelled", store)
 
 

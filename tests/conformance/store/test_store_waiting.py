@@ -44,6 +44,16 @@ def test_a_paused_job_lets_go_of_its_driver(store: ResultStore) -> None:
         store.pause(lease.job_id)
 
 
+def test_a_paused_job_that_is_cancelled_waits_again_once_it_is_queued_again(store: ResultStore) -> None:
+    """Its pause ended with it."""
+    job = store.create_job("job", {}).id
+    store.pause(job)
+    store.cancel(job)
+    assert (store.job(job).status, store.job(job).paused) == (JobStatus.CANCELLED, False)
+    store.requeue(job)
+    assert [each.id for each in store.waiting()] == [job]
+
+
 def test_lost_drivers_are_remembered(store: ResultStore, clock: Clock) -> None:
     """When, after how many evaluations, and how it was known; the job waits as soon as its lease is over."""
     lease = running(store, 3)
