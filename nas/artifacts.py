@@ -7,6 +7,9 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+TRAINED_NETWORK = "trained"
+"""The kind of an artifact that holds the weights of a network that was trained alone."""
+
 
 def artifact_folder(store_url: str) -> Path:
     """Where the files of a store's jobs lie: `NAS_ARTIFACTS`, or `nas_artifacts` beside a SQLite file or here."""

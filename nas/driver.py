@@ -5,14 +5,13 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.cluster import ClusterUnfit, at_device, joined_cluster, local_cluster, ray
 from nas.differentiable.device_costs import measured_costs
 from nas.differentiable.rounds import StoredRounds
 from nas.evaluation.cutting_evaluator import CuttingEvaluator
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
-from nas.evaluation.predicting_evaluator import PredictingEvaluator
 from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_devices
 from nas.evaluation.zero_cost_data import ZeroCostData
@@ -29,9 +28,6 @@ from nas.search import Pace, Search
 from nas.stall import Stall
 from nas.strategies.base import Strategy
 from nas.supernet_training import step_threads, trained_weights, training_device
-from nas.trials.evaluator import TrainingEvaluator
-from nas.trials.finalists import train_finalists
-from nas.trials.trainings import Trainings
 from profilers.registry import is_computed, metrics_of
 from search_spaces.gradient.plan import GradientPlan
 from search_spaces.joint_space import JointSpace
@@ -39,6 +35,11 @@ from search_spaces.supernet.weights import SupernetWeights
 from storage.errors import LeaseLost, StoreFailed, StoreUnreachable
 from storage.records import Device, JobStatus, Lease, TrainingStatus
 from storage.store import ResultStore
+
+if TYPE_CHECKING:
+    from nas.trials.trainings import Trainings
+
+# Ray Tune and the predictors are imported where a job needs them: each of them takes as long as all else beside torch.
 
 _OUTAGE_SECONDS = 300.0
 """How long a driver waits for a store whose server went away."""
@@ -312,6 +313,8 @@ class Driver:
             measuring = CuttingEvaluator(measuring, space, spec.objectives, history=exact)
         if not sources:
             return measuring
+        from nas.evaluation.predicting_evaluator import PredictingEvaluator
+
         return PredictingEvaluator(measuring, space, spec.objectives, sources, seed=spec.seed, history=history)
 
     def _measuring(self, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]) -> RayEvaluator:
@@ -342,6 +345,8 @@ class Driver:
         self, measuring: RayEvaluator, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]
     ) -> Evaluator:
         """What measures networks and then trains them."""
+        from nas.trials.evaluator import TrainingEvaluator
+
         spec = self._spec
         assert spec.train is not None
         on_host = any(section.get("kind", "host") == "host" for section in devices.values())
@@ -352,6 +357,8 @@ class Driver:
 
     def _train_finalists(self, weights: SupernetWeights | None) -> None:
         """Train what the search chose, each network alone."""
+        from nas.trials.finalists import train_finalists
+
         trainings = self._trainings(weights)
         try:
             ended = train_finalists(self._problem, self._results(), trainings)
@@ -361,7 +368,9 @@ class Driver:
         if ended and len(failed) == len(ended):
             raise JobFailed(f"all {len(ended)} trainings failed; the first: {failed[0].cause}")
 
-    def _trainings(self, weights: SupernetWeights | None) -> Trainings:
+    def _trainings(self, weights: SupernetWeights | None) -> "Trainings":
+        from nas.trials.trainings import Trainings
+
         assert self._spec.train is not None
         gpus = ray.cluster_resources().get("GPU", 0)
         device = training_device(self._spec.train.device, gpus, "train.device")

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.artifacts import sha256, write_atomically
+from nas.artifacts import TRAINED_NETWORK, sha256, write_atomically
 from nas.evaluation.onnx_network import OnnxNetwork, quantised
 from nas.evaluation.scores import INT8, EvaluationData, batches, scores
 from nas.evaluation.subnet import GraphNetwork, Network, subnets
+from nas.jobspec.metric_names import TRAINED
 from nas.problem import Problem
 from nas.supernet_training import stored_weights
-from nas.trials.trainings import KIND, TRAINED
 from profilers.device_choices import choices_of
 from profilers.registry import make_device, metrics_of, open_profiler
 from search_spaces.space_file import code_hash
@@ -151,7 +151,7 @@ def _trained_network(
         ValueError: they are gone or were changed.
     """
     key = evaluation.architecture_key
-    recorded = [a for a in store.artifacts(job.id, KIND) if a.metadata["architecture_key"] == key]
+    recorded = [a for a in store.artifacts(job.id, TRAINED_NETWORK) if a.metadata["architecture_key"] == key]
     if not recorded or data is None:
         raise ValueError(f"the weights of the trained network {key} are not recorded")
     path = Path(recorded[0].path)

@@ -11,7 +11,6 @@ from nas.jobspec.spec import JobSpec
 from nas.strategies.gradient import GradientOptions
 from nas.strategies.registry import GRADIENT, strategy
 from nas.table import Table, TableError
-from predictors.file import LARGEST, from_bytes
 from search_spaces.decision import Option
 from search_spaces.gradient.cost_settings import CostSettings
 from search_spaces.gradient.cost_table import CostTable
@@ -93,6 +92,8 @@ def _of_table(path: Path, metric: str, space: SearchSpace) -> CostTable:
 
 
 def _of_predictor(path: Path, metric: str, space: SearchSpace) -> CostTable:
+    from predictors.file import LARGEST, from_bytes  # here, because all predictors take seconds to import
+
     where = "strategy.cost.predictor"
     try:
         if path.stat().st_size > LARGEST:

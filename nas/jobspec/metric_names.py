@@ -5,6 +5,8 @@ LEARNED = (ACCURACY, "loss")
 """Metrics of trained networks on held-out data: share of right answers, and cross-entropy in nats."""
 QUANTISED = tuple(f"{metric}@int8" for metric in LEARNED)
 """The same of the networks quantised to 8-bit integers."""
+TRAINED = "@trained"
+"""Ends the name of a learned metric that comes from a training of the network alone."""
 UTILISATION = "utilisation@"
 """Begins the name of a metric that, like accuracy, is a share and better when it is higher."""
 ZERO_COST = "zero_cost@"

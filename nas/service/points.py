@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 from numpy.typing import NDArray
 
+from nas.jobspec.metric_names import TRAINED
 from nas.objectives import Objective, deviation
 from nas.service.access import READ, Looked, Store
 from nas.service.schemas import Failure
@@ -23,9 +24,6 @@ MOST_POINTS = 50_000
 """Evaluations of one answer; of more, every so many-th and the front."""
 
 MOST_METRICS = 12
-
-TRAINED = "@trained"
-"""What ends the name of a metric of a network that was trained alone."""
 
 KIND = "application/vnd.nas.points"
 

@@ -11,12 +11,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.stats import rankdata
 
 from nas.strategies.base import Strategy, StrategyOptions
 from nas.strategies.first_points import first_points
 from nas.strategies.neighbourhood import neighbours
-from nas.strategies.ranking import crowding, ranks
+from nas.strategies.ranking import average_ranks, crowding, ranks
 from nas.strategies.survivors import Survivors
 from search_spaces.genotypes import Population
 
@@ -84,7 +83,7 @@ class LocalSearch(Strategy[LocalSearchOptions]):
         rank = ranks(losses, self.history.violations[best])
         first = rank == rank.min()
         wide = np.minimum(crowding(losses[first], rank[first]), WIDEST)
-        newness = rankdata(best[first]) / first.sum()
+        newness = average_ranks(best[first]) / first.sum()
         weights = (wide + 1e-3) * newness
         counts = rng.multinomial(n, weights / weights.sum())
         yield from ((index, count) for index, count in zip(best[first].tolist(), counts.tolist(), strict=True) if count)

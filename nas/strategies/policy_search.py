@@ -6,11 +6,11 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.stats import rankdata
 
 from nas.strategies.base import Strategy, StrategyOptions
 from nas.strategies.factorised import Factorised, Table
 from nas.strategies.first_points import first_points
+from nas.strategies.ranking import average_ranks
 from nas.strategies.scalarisation import costs, spread_weights
 from search_spaces.genotypes import Population
 
@@ -69,7 +69,7 @@ class PolicySearch(Strategy[Options], Generic[Options]):
         """Return (k, n) rewards in [0, 1] of the block that ends there; a failure has 0."""
         start = max(0, end - max(self.options.window, self.options.block))
         cost = costs(self.history.losses[start:end], self.history.violations[start:end], self._weights)
-        beaten = (end - start - rankdata(cost, axis=1)) / max(end - start - 1, 1)
+        beaten = (end - start - average_ranks(cost, axis=1)) / max(end - start - 1, 1)
         rewards: NDArray[np.float64] = np.where(np.isfinite(cost), beaten, 0.0)[:, -self.options.block :] ** EMPHASIS
         return rewards
 

@@ -6,9 +6,9 @@ optimization problems", IEEE Transactions on Evolutionary Computation 10(1), 200
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from nas.front import feasible, usable
+from nas.strategies.ranking import average_ranks
 
 AUGMENTATION = 0.05
 
@@ -35,8 +35,7 @@ def ranked(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
     So units, ranges and outliers have no say.
     """
-    shares: NDArray[np.float64] = rankdata(losses, axis=0) / max(len(losses), 1)
-    return shares
+    return average_ranks(losses) / max(len(losses), 1)
 
 
 def chebyshev(losses: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

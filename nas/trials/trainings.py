@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.artifacts import sha256
+from nas.artifacts import TRAINED_NETWORK, sha256
 from nas.cluster import ray
 from nas.evaluation.scores import EvaluationData
-from nas.jobspec.metric_names import LEARNED
+from nas.jobspec.metric_names import LEARNED, TRAINED
 from nas.problem import Problem
 from nas.progress import Progress
 from nas.trials.feed import End, Feed, Report, Reports
@@ -31,8 +31,6 @@ from storage.records import Lease, Training, TrainingStatus
 from storage.store import ResultStore
 
 LOST_WORKERS = 3
-KIND = "trained"
-TRAINED = "@trained"
 SMALL_STEP_MACS = 1e9
 
 
@@ -62,7 +60,7 @@ def trained(metric: str) -> str:
 
 def weights_file(folder: Path, key: str) -> Path:
     """Where the weights of a trained network of a job lie."""
-    return folder / KIND / f"{key}.safetensors"
+    return folder / TRAINED_NETWORK / f"{key}.safetensors"
 
 
 class Trainings:
@@ -95,7 +93,7 @@ class Trainings:
         assert problem.spec.train is not None
         self._store, self._lease, self._folder, self._progress = store, lease, folder, progress
         self._spec, self._objectives = problem.spec.train, problem.spec.objectives
-        (folder / KIND).mkdir(parents=True, exist_ok=True)
+        (folder / TRAINED_NETWORK).mkdir(parents=True, exist_ok=True)
         self._past = {training.architecture_key: training for training in store.trainings(lease.job_id)}
         self._running: dict[str, tuple[Work, Training]] = {}
         self._ended: deque[Training] = deque()
@@ -300,7 +298,7 @@ class Trainings:
         content = path.read_bytes()
         self._store.add_artifact(
             self._lease,
-            KIND,
+            TRAINED_NETWORK,
             str(path),
             sha256=sha256(content),
             size_bytes=len(content),

@@ -1,11 +1,12 @@
-"""Constrained ranks and crowding, against their definitions."""
+"""Constrained ranks and crowding against their definitions, ranks of numbers against scipy."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import rankdata
 
-from nas.strategies.ranking import best, crowding, ranks
+from nas.strategies.ranking import average_ranks, best, crowding, ranks
 
 RESULTS = st.tuples(st.integers(0, 12), st.integers(1, 3)).flatmap(
     lambda shape: st.tuples(
@@ -60,3 +61,13 @@ def test_best_prefers_the_uncrowded_of_the_last_front() -> None:
     assert best(losses, violations, 99).tolist()[-1] == 5
     assert len(best(losses, violations, 99)) == 5
     assert best(losses[4:5], violations[4:5], 3).size == 0
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.sampled_from([0.0, 1.0, np.inf]))
+)
+@settings(max_examples=50, deadline=None)
+def test_average_ranks_are_those_of_scipy(values: np.ndarray) -> None:
+    """Along both axes, with ties and infinities."""
+    for axis in (0, 1):
+        np.testing.assert_array_equal(average_ranks(values, axis), rankdata(values, axis=axis))
