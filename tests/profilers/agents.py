@@ -1,14 +1,32 @@
-"""Remote agents in processes of their own, on loopback."""
+"""Remote agents on loopback, in processes of their own or in this one, and what is asked of them."""
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
+
+import pytest
+
+from profilers.address import read_address, show_address
+from profilers.agent_bench import Bench
+from profilers.agent_link import AgentLink
+from profilers.agent_server import AgentServer
+from profilers.agent_token import Token, read_token
+from profilers.connection import Connection
+from profilers.frames import Frame, FrameClosedError
+from profilers.limits import Limits
+from profilers.remote import RemoteDevice
+from profilers.timing import TimingRule
+from tests.profilers import onnx_models
+
+RULE = TimingRule(min_runs=10, max_runs=10)
+SMALL = onnx_models.conv_net(layers=1, channels=4)
 
 
 def token_file(folder: Path, name: str = "token") -> Path:
@@ -52,12 +70,77 @@ def end(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        pause.wait(0.005)
-    return True
+class CountingBench(Bench):
+    """Counts the measurements that were begun."""
+
+    begun = 0
+
+    def begin(self, *arguments):
+        """Count it."""
+        self.begun += 1
+        return super().begin(*arguments)
+
+
+def device_of(address: str, token: Path, **more: str) -> RemoteDevice:
+    """The device behind an agent."""
+    return RemoteDevice(name="loop", address=address, token_file=str(token), **more)
+
+
+def link_to(server: AgentServer, token: Path) -> AbstractContextManager[AgentLink]:
+    """A connection to the agent in this process."""
+    return closing(AgentLink(read_address(server.address), read_token(str(token), None), None, {}))
+
+
+def ask_anew(server: AgentServer, token: Path, asked: dict[str, object], model: Callable[[], bytes]) -> Frame:
+    """The answer to a request on a connection of its own."""
+    with link_to(server, token) as link:
+        return ask(link, asked, model)
+
+
+def request(model: bytes, identity: str = "", limits: Limits | None = None) -> dict[str, object]:
+    """What asks for a measurement."""
+    return {
+        "id": identity or secrets.token_hex(16),
+        "model_bytes": len(model),
+        "rule": asdict(RULE),
+        "limits": asdict(limits or Limits()),
+        "dimensions": {},
+    }
+
+
+def ask(link: AgentLink, asked: dict[str, object], model: Callable[[], bytes]) -> Frame:
+    """The answer to a request."""
+    return link.measure(asked, model, 8 * RULE.max_runs, lambda: None)
+
+
+def never() -> bytes:
+    """A model that must not be asked for."""
+    pytest.fail("the model was asked for again")
+
+
+@contextmanager
+def pretender(behave: Callable[[Connection], None]) -> Iterator[str]:
+    """The address of something that behaves on every connection as it is told, and then ends it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    accepted, _ = listener.accept()
+                    with accepted, suppress(FrameClosedError):
+                        behave(Connection(accepted))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield show_address(*listener.getsockname())
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def greet(connection: Connection, token: Token) -> None:
+    """Begin a connection as an agent with this token does."""
+    hello = connection.receive(0, timeout_s=10).header
+    connection.send({"nonce": "n"}, timeout_s=10)
+    connection.receive(0, timeout_s=10)
+    proof = token.proof("agent", (str(hello["nonce"]), "n"))
+    connection.send({"event": "welcome", "proof": proof, "description": {"kind": "remote"}}, timeout_s=10)

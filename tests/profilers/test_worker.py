@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import psutil
 import pytest
+from waiting import until
 
 from profilers.device import Device, Fact
 from profilers.device_lock import device_lock, lock_path, run_directory
@@ -21,7 +22,6 @@ from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
 from profilers.timing import TimingRule
 from tests.profilers import onnx_models
-from tests.profilers.agents import wait_until
 
 DEVICE = HostDevice()
 RULE = TimingRule(min_runs=10, max_runs=10)
@@ -104,7 +104,7 @@ def test_crash_is_a_failed_measurement(profiler: HostProfiler, sent: signal.Sign
     used = process.cpu_times().user
 
     def crash() -> None:
-        wait_until(lambda: process.cpu_times().user > used + 0.1)  # it is in the loop
+        until(lambda: process.cpu_times().user > used + 0.1)  # it is in the loop
         os.kill(pid, sent)
 
     killer = threading.Thread(target=crash)
@@ -151,10 +151,10 @@ def test_no_orphan_after_kill_of_the_parent(tmp_path: Path, busy: bool) -> None:
         worker = psutil.Process(int(parent.stdout.readline()))
         if busy:
             used = worker.cpu_times().user
-            assert wait_until(lambda: worker.cpu_times().user > used + 0.1)
+            until(lambda: worker.cpu_times().user > used + 0.1)
         assert worker.is_running()
         parent.kill()
-        assert wait_until(lambda: gone(worker.pid), 10)
+        until(lambda: gone(worker.pid))
 
 
 def test_environment_is_clean(profiler: HostProfiler, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ def test_threads_reach_onnxruntime(profiler: HostProfiler) -> None:
         return most > quiet or done.is_set()
 
     done = threading.Event()
-    watcher = threading.Thread(target=wait_until, args=(watched,))
+    watcher = threading.Thread(target=until, args=(watched,))
     watcher.start()
     profiler.profile(onnx_models.conv_net(layers=8, channels=64), HostDevice(threads=2))
     done.set()

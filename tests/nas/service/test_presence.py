@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from waiting import until
 
 from nas.service.presence import Presences
 from nas.service.schemas import Presence
@@ -19,7 +20,7 @@ from profilers.host import HostDevice
 from profilers.roofline import RooflineDevice
 from storage.records import Device, JobStatus
 from storage.store import ResultStore
-from tests.profilers.agents import token_file, wait_until
+from tests.profilers.agents import token_file
 
 FACTS = {"kind": "remote", "agent": "pi5", "cores": 4}
 
@@ -76,15 +77,15 @@ def test_a_remote_device(store: ResultStore, token: Path, agent: Agent) -> None:
     section = {"kind": "remote", "address": agent.address, "token_file": str(token)}
     job = store.create_job("waits", {"devices": {"edge": section}})
     presences = Presences(store, fresh_s=0.0)
-    assert wait_until(lambda: found(presences, pi5).answers is True)
+    until(lambda: found(presences, pi5).answers is True)
     assert [(each.id, each.status) for each in found(presences, pi5).queue] == [(job.id, JobStatus.QUEUED)]
     agent.away = True
-    assert wait_until(lambda: found(presences, pi5).answers is False)
+    until(lambda: found(presences, pi5).answers is False)
     assert found(presences, pi5).told == "nobody has the page open"
     agent.away = False
-    assert wait_until(lambda: found(presences, pi5).answers is True)
+    until(lambda: found(presences, pi5).answers is True)
     agent.close()
-    assert wait_until(lambda: found(presences, pi5).answers is False)
+    until(lambda: found(presences, pi5).answers is False)
     assert found(presences, pi5).told == f"nobody answers at {agent.address}"
     store.cancel(job.id)
     assert found(presences, pi5).queue == []
