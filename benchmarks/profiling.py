@@ -2,11 +2,11 @@
 
 Run: python benchmarks/profiling.py [--json FILE] [--models N] [--runs N] [--peer-models N] [--threads N]
 Networks are random ones of the Once-for-All MobileNetV3 space. For the first figures they are built before the clock
-starts. The peer is the usual way from a genotype to a latency: torch modules are exported by torch's tracing exporter,
-and a new Python process for each model makes a session, warms up with ten runs and times as many runs with
-`session.run`. It takes turns with ours, which writes the graph and profiles it, over the first few networks, so that
-both see the same machine. So does a remote agent on loopback, over all models: what it takes longer than the host
-profiler is the cost of the wire.
+starts, and measured as a series is: while one is loaded, the next is read. The peer is the usual way from a genotype to
+a latency: torch modules are exported by torch's tracing exporter, and a new Python process for each model makes a
+session, warms up with ten runs and times as many runs with `session.run`. It takes turns with ours, which writes the
+graph and profiles it alone, over the first few networks, so that both see the same machine. So does a remote agent on
+loopback, over all models: what it takes longer than the host profiler is the cost of the wire.
 Aims: wall time at most 1.15 times the sum of the timed runs; 8 times the throughput of the peer; the wire at most 10 ms
 a model.
 """
@@ -106,13 +106,16 @@ def started(profiler: HostProfiler, model: bytes, device: HostDevice) -> float:
 
 
 def profile_all(profiler: HostProfiler, models: list[bytes], device: HostDevice) -> dict[str, float]:
-    """Profile all models one after the other, and say where the time went."""
+    """Profile all models, known beforehand as those of a series are, and say where the time went."""
+    list(profiler.profile_all(models[:2], device))  # the second worker starts
     overheads, seen = [], []
-    start = time.perf_counter()
-    for model in models:
+    start = before = time.perf_counter()
+    for outcome in profiler.profile_all(models, device):
+        if not isinstance(outcome, Measurement):
+            raise SystemExit(f"a network could not be measured: {outcome}")
+        seen.append(outcome)
+        overheads.append((time.perf_counter() - before) * 1e3 - outcome.samples_ms.sum())
         before = time.perf_counter()
-        seen.append(profiler.profile(model, device))
-        overheads.append((time.perf_counter() - before) * 1e3 - seen[-1].samples_ms.sum())
     wall_ms = (time.perf_counter() - start) * 1e3
     timed_ms = float(sum(measurement.samples_ms.sum() for measurement in seen))
     return {
@@ -134,7 +137,7 @@ def compare(
 ) -> dict[str, float]:
     """From genotype to latency, here and by the peer in turns; the peer's modules are built before its clock starts."""
     measured: list[Measurement] = []
-    ours_s, export_s, process_s, peer_medians = 0.0, 0.0, 0.0, []
+    ours_s, export_s, process_s, peer_timed_s, peer_medians = 0.0, 0.0, 0.0, 0.0, []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         for row in rows:
@@ -150,17 +153,21 @@ def compare(
             command = [sys.executable, "-c", PEER, str(path), str(runs), str(device.threads)]
             times = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
             process_s += time.perf_counter() - start
+            peer_timed_s += sum(times) / 1e3
             peer_medians.append(statistics.median(times))
     ratios = [each.median_ms / peer for each, peer in zip(measured, peer_medians, strict=True)]
+    ours_timed_s = sum(float(each.samples_ms.sum()) for each in measured) / 1e3
     return {
         "models": len(rows),
         "ours_models_per_s": len(rows) / ours_s,
         "peer_models_per_s": len(rows) / (export_s + process_s),
         "throughput_ratio": (export_s + process_s) / ours_s,
+        "overhead_ratio": (export_s + process_s - peer_timed_s) / (ours_s - ours_timed_s),
         "peer_export_ms": export_s * 1e3 / len(rows),
         "peer_process_ms": process_s * 1e3 / len(rows),
         "ours_ms": ours_s * 1e3 / len(rows),
-        "ours_timed_ms": sum(float(each.samples_ms.sum()) for each in measured) / len(rows),
+        "ours_timed_ms": ours_timed_s * 1e3 / len(rows),
+        "peer_timed_ms": peer_timed_s * 1e3 / len(rows),
         "median_ratio": statistics.median(ratios),
         "median_ratio_lowest": min(ratios),
         "median_ratio_highest": max(ratios),
@@ -258,10 +265,11 @@ def show(figures: dict[str, object]) -> None:
     rows = (
         ("ours, models a second", "ours_models_per_s", ""),
         ("peer, models a second", "peer_models_per_s", ""),
-        ("ratio", "throughput_ratio", f"aim: at least {PIPELINE_AIM:g}"),
+        ("ratio", "throughput_ratio", f"aim: at least {PIPELINE_AIM:g}; timed runs are a part of both sides"),
+        ("ratio without timed runs", "overhead_ratio", "of all that is not a timed run"),
         ("ours, ms a model", "ours_ms", f"{beside['ours_timed_ms']:.1f} of it timed runs"),
         ("peer's export, ms", "peer_export_ms", "torch.onnx.export, tracing"),
-        ("peer's process, ms", "peer_process_ms", ""),
+        ("peer's process, ms", "peer_process_ms", f"{beside['peer_timed_ms']:.1f} of it timed runs"),
     )
     for label, key, remark in rows:
         print(f"  {label:26} {beside[key]:12,.3f}  {remark}".rstrip())

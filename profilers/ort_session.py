@@ -8,16 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime as ort
+from numpy.typing import NDArray
 from onnx import ModelProto
 
 from profilers.errors import ModelRefused, ProfilingFailed, Reason
 from profilers.host import OPTIMISATIONS
 from profilers.layer_timing import LayerTime, read_trace
-from profilers.model_inputs import InputShapes, fix_shapes, make_inputs
+from profilers.model_inputs import InputShapes, make_inputs
 from profilers.quantisation import is_quantised, quantise
 from profilers.timing import Timing, TimingRule, take_timing
+
+Inputs = Mapping[str, NDArray[np.generic]]
 
 _FALLBACK = "fallback to CPU EP has been explicitly disabled"  # in ONNX Runtime's message
 _OPTIMISED = "optimised.onnx"
@@ -45,54 +49,62 @@ class SessionTiming:
     layers: tuple[LayerTime, ...]
 
 
-def time_model(
-    model: ModelProto,
-    model_bytes: bytes,
-    settings: SessionSettings,
-    rule: TimingRule,
-    dimensions: Mapping[str, int],
-) -> SessionTiming:
-    """Make a session of a checked model and time its runs.
+class LoadedModel:
+    """A checked model that ONNX Runtime has made a session of, with its inputs bound: all but the runs.
 
-    Inputs are bound once and outputs stay where ONNX Runtime puts them, so a timed run is the network and no
-    copies.
+    Inputs are bound once and outputs stay where ONNX Runtime puts them, so a timed run is the network and no copies.
 
     Args:
-        model: the parsed model.
-        model_bytes: the same model as a file.
+        model_bytes: the ONNX file, in the precision of the settings.
         settings: what ONNX Runtime is told.
-        rule: how many runs.
-        dimensions: symbolic axis name -> size, beside the batch.
+        shapes: the sizes of all axes of the inputs.
+        inputs: input name -> data.
 
     Raises:
-        ModelRefused: an input cannot be generated.
         ProfilingFailed: ONNX Runtime fails; the reason is load, run or memory.
     """
-    shapes = fix_shapes(model, settings.batch, dimensions)
-    model_bytes = in_precision(model, settings.precision, shapes) or model_bytes
-    before = _allocated_bytes()
-    start = time.perf_counter_ns()
-    session = _opened(model_bytes, settings, shapes)
-    session_ms = (time.perf_counter_ns() - start) / 1e6
-    try:
-        timing = take_timing(_run(session, shapes), rule)
-    except Exception as error:
-        raise _failure("the model fails when it runs", error, "run") from None
-    after = _allocated_bytes()
-    memory_bytes = None if before is None or after is None else max(after - before, 0)
-    del session
-    layers = _layers(model_bytes, settings, shapes, rule) if rule.layer_runs else ()
-    return SessionTiming(timing, session_ms, memory_bytes, layers)
+
+    def __init__(self, model_bytes: bytes, settings: SessionSettings, shapes: InputShapes, inputs: Inputs) -> None:
+        self._source = model_bytes, settings, shapes, inputs
+        self._before_bytes = _allocated_bytes()
+        start = time.perf_counter_ns()
+        session = _opened(model_bytes, settings, shapes)
+        self._session_ms = (time.perf_counter_ns() - start) / 1e6
+        self._run: Callable[[], object] | None = _run(session, inputs)
+
+    def time(self, rule: TimingRule) -> SessionTiming:
+        """Time its runs, once: then the session is gone.
+
+        Args:
+            rule: how many runs.
+
+        Raises:
+            ProfilingFailed: ONNX Runtime fails; the reason is load, run or memory.
+        """
+        assert self._run is not None
+        try:
+            timing = take_timing(self._run, rule)
+        except Exception as error:
+            raise _failure("the model fails when it runs", error, "run") from None
+        after_bytes = _allocated_bytes()
+        memory_bytes = None
+        if self._before_bytes is not None and after_bytes is not None:
+            memory_bytes = max(after_bytes - self._before_bytes, 0)
+        layers: tuple[LayerTime, ...] = ()
+        if rule.layer_runs:
+            self._run = None
+            layers = _layers(*self._source, rule)
+        return SessionTiming(timing, self._session_ms, memory_bytes, layers)
 
 
 def _layers(
-    model_bytes: bytes, settings: SessionSettings, shapes: InputShapes, rule: TimingRule
+    model_bytes: bytes, settings: SessionSettings, shapes: InputShapes, inputs: Inputs, rule: TimingRule
 ) -> tuple[LayerTime, ...]:
     """Time each operator, in a session of its own: looking at them makes the whole slower."""
     with tempfile.TemporaryDirectory() as folder:
         session = _opened(model_bytes, settings, shapes, Path(folder))
+        run = _run(session, inputs)
         try:
-            run = _run(session, shapes)
             for _ in range(rule.warmup_window + rule.layer_runs):
                 run()
         except Exception as error:
@@ -125,13 +137,16 @@ def _opened(
     return session
 
 
-def _run(session: ort.InferenceSession, shapes: InputShapes) -> Callable[[], object]:
+def _run(session: ort.InferenceSession, inputs: Inputs) -> Callable[[], object]:
     """What runs a session once, on inputs that are bound now."""
-    binding = session.io_binding()
-    for name, array in make_inputs(shapes).items():
-        binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
-    for output in session.get_outputs():
-        binding.bind_output(output.name, "cpu")
+    try:
+        binding = session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        for output in session.get_outputs():
+            binding.bind_output(output.name, "cpu")
+    except Exception as error:
+        raise _failure("the inputs of the model cannot be given", error, "run") from None
     return lambda: session.run_with_iobinding(binding)
 
 

@@ -55,7 +55,6 @@ class ModelPreparer:
         """
         check_size(model, limits)
         header = {
-            "lock": str(lock_path("model-check")),
             "limits": asdict(limits),
             "session": None,
             "precision": precision,
@@ -87,10 +86,11 @@ class ModelPreparer:
 
     def _asked(self, header: Mapping[str, object], model: bytes | memoryview, limits: Limits) -> Frame:
         """What the process says of a model; one that fails is not used again."""
+        lock = lock_path("model-check")
         worker, self._worker = self._worker, None
         if worker is not None:
             try:
-                worker.begin(header, model, limits)
+                worker.take(lock, limits)
             except ProfilingFailed as error:
                 worker.kill()
                 if error.reason != "start":  # it died while it was idle, so a fresh one is tried
@@ -99,8 +99,8 @@ class ModelPreparer:
         try:
             if worker is None:
                 worker = WorkerProcess()
-                worker.begin(header, model, limits)
-            answer = worker.finish(limits, 2 * len(model) + (1 << 20))
+                worker.take(lock, limits)
+            answer = worker.check(header, model, limits, 2 * len(model) + (1 << 20))
         except BaseException:
             if worker:
                 worker.kill()

@@ -1,12 +1,16 @@
 """The interface of everything that measures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from profilers.cancellation import Cancellation
 from profilers.device import Device
+from profilers.errors import DeviceLost, ModelRefused, ProfilingFailed
 from profilers.measurement import Measurement
+
+Outcome = Measurement | ModelRefused | ProfilingFailed
+"""What comes of a model among others: refused and failed are data, since the others go on."""
 
 
 @runtime_checkable
@@ -39,6 +43,43 @@ class Profiler(Protocol):
             ValueError: the profiler is closed.
         """
         ...
+
+    def profile_all(
+        self,
+        models: Sequence[bytes | memoryview],
+        device: Device,
+        *,
+        dimensions: Mapping[str, int] | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Iterator[Outcome]:
+        """Measure models in their order; a profiler that knows the next one may get it ready before its turn.
+
+        The profiler measures nothing else until all outcomes were taken, or the iterator is closed.
+
+        Args:
+            models: ONNX files.
+            device: where to measure.
+            dimensions: as in `profile`, the same for all.
+            cancellation: ends what is left.
+
+        Yields:
+            What came of each.
+
+        Raises:
+            DeviceRefused: a device of another kind.
+            DeviceLost: the device measures nothing any more.
+            ProfilingFailed: it was cancelled.
+            ValueError: the profiler is closed.
+        """
+        for model in models:
+            try:
+                yield self.profile(model, device, dimensions=dimensions, cancellation=cancellation)
+            except DeviceLost:
+                raise
+            except (ModelRefused, ProfilingFailed) as error:
+                if cancellation and cancellation.cancelled:
+                    raise
+                yield error
 
     def close(self) -> None:
         """Let go of everything; again is harmless."""

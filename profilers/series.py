@@ -15,13 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from profilers.device import Device
-from profilers.errors import DeviceLost, ModelRefused, ProfilingFailed
+from profilers.errors import DeviceLost, ProfilingFailed
 from profilers.measurement import Measurement
-from profilers.profiler import Profiler
+from profilers.profiler import Outcome, Profiler
 from profilers.reference import reference_model
-
-Outcome = Measurement | ModelRefused | ProfilingFailed
-"""What comes of a model: refused and failed are data, since the other models of the series go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +100,19 @@ class Series:
     def _watched(self, models: Sequence[bytes]) -> list[Outcome]:
         """Measure a few models between two references; of several attempts the steadiest counts."""
         if self._device.computed:
-            return [self._tried(model) for model in models]
+            return self._profiled(models)
         best: dict[int, Outcome] = {}
         least, calm = float("inf"), False
         order = list(range(len(models)))
-        before = self._reference()
+        before: Measurement | None = None
         for _ in range(self._rule.attempts):
-            found = {index: self._tried(models[index]) for index in order}
-            after = self._reference()
+            chosen = [models[index] for index in order]
+            if before is None:
+                first, *seen, last = self._profiled([reference_model(), *chosen, reference_model()])
+                before = self._steady(first)
+            else:
+                *seen, last = self._profiled([*chosen, reference_model()])
+            found, after = dict(zip(order, seen, strict=True)), self._steady(last)
             drift = abs(after.median_ms / before.median_ms - 1)
             disturbance = max(_disturbance(before), _disturbance(after))
             self._noise.append(max(drift, disturbance))
@@ -129,38 +131,39 @@ class Series:
             outcome, drift=drift, noise=self.noise, stable=outcome.stable and calm and drift <= self._rule.drift
         )
 
-    def _profiled(self, model: bytes) -> Measurement:
-        """Measure one model, and count the time that the device was busy with it."""
-        started, waited = time.monotonic(), 0.0
+    def _profiled(self, models: Sequence[bytes]) -> list[Outcome]:
+        """Measure models, and count the time that the device was busy with them."""
+        outcomes: list[Outcome] = []
+        since = time.monotonic()
         try:
-            measured = self._profiler.profile(model, self._device)
-            waited = measured.queued_ms / 1e3
-        except ProfilingFailed as error:
-            if error.reason == "queue":
-                started = time.monotonic()
-            raise
+            for outcome in self._profiler.profile_all(models, self._device):
+                outcomes.append(outcome)
+                if isinstance(outcome, Measurement):
+                    since += outcome.queued_ms / 1e3
+                elif isinstance(outcome, ProfilingFailed) and outcome.reason == "queue":
+                    since = time.monotonic()
+                since = self._busy_since(since)
         finally:
-            if not self._device.computed:
-                self.busy_seconds += max(0.0, time.monotonic() - started - waited)
-        return measured
+            self._busy_since(since)
+        return outcomes
 
-    def _tried(self, model: bytes) -> Outcome:
-        try:
-            return self._profiled(model)
-        except DeviceLost:
-            raise
-        except (ModelRefused, ProfilingFailed) as error:
-            return error
+    def _busy_since(self, moment: float) -> float:
+        """Count the time that the device was busy since a moment; the moment that it is now."""
+        now = time.monotonic()
+        if not self._device.computed:
+            self.busy_seconds += max(0.0, now - moment)
+        return now
 
-    def _reference(self) -> Measurement:
-        """How long the reference takes now."""
-        try:
-            return self._profiled(reference_model())
-        except DeviceLost:
-            raise
-        except (ModelRefused, ProfilingFailed) as error:
-            message = f"device {self._device.name!r} cannot measure the reference model: {error}"
-            raise DeviceLost(message, error.reason if isinstance(error, ProfilingFailed) else "load") from None
+    def _steady(self, reference: Outcome) -> Measurement:
+        """How long the reference takes now.
+
+        Raises:
+            DeviceLost: it cannot be measured.
+        """
+        if isinstance(reference, Measurement):
+            return reference
+        message = f"device {self._device.name!r} cannot measure the reference model: {reference}"
+        raise DeviceLost(message, reference.reason if isinstance(reference, ProfilingFailed) else "load") from None
 
 
 def _disturbance(reference: Measurement) -> float:

@@ -6,9 +6,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from profilers import frames
 from profilers.errors import ProfilingFailed
@@ -26,6 +26,8 @@ _SPARE_BYTES = 64 << 20  # memory of an earlier model that is kept, since fresh 
 _HEAP = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 """The C library keeps what a model frees for the next one, instead of asking the system for fresh pages each time."""
 
+Result = TypeVar("Result")
+
 _KEPT = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TZ", "VIRTUAL_ENV")
 
 
@@ -38,6 +40,8 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         # The log is a file and not a pipe, which would block the worker when nobody reads it.
+        self._limits = Limits()
+        self._left_s = self._limits.wall_s  # of the time that the model may take
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._model = _nameless_file()
         self._folder = tempfile.TemporaryDirectory(prefix="nas-worker-", ignore_cleanup_errors=True)
@@ -78,28 +82,22 @@ class WorkerProcess:
         """Process id."""
         return self._process.pid
 
-    def begin(self, header: Mapping[str, object], model_bytes: bytes | memoryview, limits: Limits) -> None:
-        """Give the worker a model, and wait until it has the device for itself.
+    def take(self, lock: Path | None, limits: Limits) -> None:
+        """Wait until the worker answers and, where a lock is given, has the device of it for itself.
 
-        Whatever this or `finish` raises, the worker is in an unknown state and must be killed.
+        Whatever this or what follows raises, the worker is in an unknown state and must be killed.
 
         Args:
-            header: the request, see `profilers.worker`, but for the size of the model.
-            model_bytes: the model.
+            lock: of the device; None when another worker of ours has it.
             limits: the time in the queue is seen to here.
 
         Raises:
-            ProfilingFailed: the reason is start when the worker is gone, which the model, not touched yet, has
-                not done; or queue, or protocol.
+            ProfilingFailed: the reason is start when the worker is gone, which no model, not touched yet, has done; or
+                queue, or protocol.
         """
-        if os.fstat(self._model.fileno()).st_size > len(model_bytes) + _SPARE_BYTES:
-            self._model.truncate(len(model_bytes))
-        self._model.seek(0)
-        self._model.write(model_bytes)
-        header = {**header, "model_bytes": len(model_bytes)}
         try:
-            frames.send(self._in.fileno(), header, deadline=time.monotonic() + limits.wall_s)
-            started = frames.receive(self._out.fileno(), 0, time.monotonic() + limits.queue_s)
+            self._send({"ask": "take", "lock": None if lock is None else str(lock)}, limits.queue_s)
+            answer = frames.receive(self._out.fileno(), 0, time.monotonic() + limits.queue_s)
         except FrameTimeoutError:
             message = f"the device was busy with other measurements for {limits.queue_s:g} s"
             raise ProfilingFailed(message, "queue") from None
@@ -107,34 +105,62 @@ class WorkerProcess:
             raise self._nonsense(error) from None
         except FrameClosedError:
             raise ProfilingFailed(f"the process that runs models is gone: {self._death()}", "start") from None
-        if started.header.get("event") != "started":
-            raise self._nonsense(f"started is expected (got {started.header!r:.80})")
+        self._expect(answer, "taken")
 
-    def finish(self, limits: Limits, max_payload_bytes: int) -> Frame:
-        """Wait for what came of the model.
+    def check(
+        self, header: Mapping[str, object], model_bytes: bytes | memoryview, limits: Limits, max_payload_bytes: int = 0
+    ) -> Frame:
+        """Let the worker read a model; its time runs from now on.
 
         Args:
+            header: the request, see `profilers.worker`, but for the size of the model.
+            model_bytes: the model.
             limits: the wall-clock time is seen to here; the worker itself sees to the others.
+            max_payload_bytes: the longest answer.
+
+        Returns:
+            The answer: checked, prepared, refused or failed.
+
+        Raises:
+            ProfilingFailed: no answer; the reason is wall_clock, cpu_time, memory, crash or protocol.
+        """
+        self._limits, self._left_s = limits, limits.wall_s
+        if os.fstat(self._model.fileno()).st_size > len(model_bytes) + _SPARE_BYTES:
+            self._model.truncate(len(model_bytes))
+        self._model.seek(0)
+        self._model.write(model_bytes)
+        self._ask({**header, "ask": "check", "model_bytes": len(model_bytes)})
+        return self._answer(max_payload_bytes)
+
+    def load(self) -> None:
+        """Let the worker make a session of the model, and do not wait for it.
+
+        Raises:
+            ProfilingFailed: as from `check`.
+        """
+        self._ask({"ask": "load"})
+
+    def finish(self, max_payload_bytes: int) -> Frame:
+        """Wait for the session, let the worker time its runs, and wait for what came of the model.
+
+        Args:
             max_payload_bytes: the longest answer.
 
         Returns:
             The answer: measured, refused or failed.
 
         Raises:
-            ProfilingFailed: no answer; the reason is wall_clock, cpu_time, memory, crash or protocol.
+            ProfilingFailed: as from `check`.
         """
-        try:
-            return frames.receive(self._out.fileno(), max_payload_bytes, time.monotonic() + limits.wall_s)
-        except FrameTimeoutError:
-            message = f"the measurement did not end within {limits.wall_s:g} s"
-            raise ProfilingFailed(message, "wall_clock") from None
-        except FrameError as error:
-            raise self._nonsense(error) from None
-        except FrameClosedError:
-            raise self._crash(limits) from None
+        answer = self._answer(0)
+        if answer.header.get("event") in ("refused", "failed"):
+            return answer
+        self._expect(answer, "loaded")
+        self._ask({"ask": "time"})
+        return self._answer(max_payload_bytes)
 
     def interrupt(self) -> None:
-        """End the process from another thread; `begin` or `finish` then fails in the one that waits."""
+        """End the process from another thread; whatever waits for it then fails."""
         self._process.kill()
 
     def close(self) -> None:
@@ -153,6 +179,37 @@ class WorkerProcess:
         """End the process at once."""
         self._process.kill()
         self.close()
+
+    def _ask(self, header: Mapping[str, object]) -> None:
+        """Send a request while the time of a model runs."""
+        self._answered(lambda: self._send(header, self._left_s))
+
+    def _answer(self, max_payload_bytes: int) -> Frame:
+        """Receive the answer while the time of a model runs."""
+        start = time.monotonic()
+        answer = self._answered(lambda: frames.receive(self._out.fileno(), max_payload_bytes, start + self._left_s))
+        self._left_s -= time.monotonic() - start
+        return answer
+
+    def _send(self, header: Mapping[str, object], seconds: float) -> None:
+        frames.send(self._in.fileno(), header, deadline=time.monotonic() + seconds)
+
+    def _answered(self, exchange: Callable[[], Result]) -> Result:
+        """What an exchange about a model gives, or why there is none."""
+        try:
+            return exchange()
+        except FrameTimeoutError:
+            message = f"the measurement did not end within {self._limits.wall_s:g} s"
+            raise ProfilingFailed(message, "wall_clock") from None
+        except FrameError as error:
+            raise self._nonsense(error) from None
+        except FrameClosedError:
+            raise self._crash(self._limits) from None
+
+    def _expect(self, answer: Frame, event: str) -> None:
+        """Refuse an answer that is not what has to come now."""
+        if answer.header.get("event") != event:
+            raise self._nonsense(f"{event} is expected (got {answer.header!r:.80})")
 
     def _nonsense(self, what: object) -> ProfilingFailed:
         """Say that the answer makes no sense."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from nas.evaluation.subnet import subnets
 from profilers.device import Device
-from profilers.profiler import Profiler
-from profilers.series import Outcome, Series
+from profilers.profiler import Outcome, Profiler
+from profilers.series import Series
 from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
 

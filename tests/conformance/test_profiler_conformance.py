@@ -181,6 +181,14 @@ def test_agrees_with_onnxruntime_called_directly(profiler: Profiler, device: Dev
     assert 1 / 1.5 < fastest(profiler, device, model) / min(times) < slowest
 
 
+def test_models_together(profiler: Profiler, device: Device) -> None:
+    """Of several models each has its own outcome, in their order; one that is refused is no obstacle."""
+    good, bad = onnx_models.conv_net(layers=1, channels=4), onnx_models.custom_operator()
+    first, refused, last = profiler.profile_all([good, bad, good], device)
+    assert isinstance(refused, ModelRefused)
+    assert all(isinstance(seen, Measurement) and seen.device == device.name for seen in (first, last))
+
+
 @pytest.mark.parametrize(
     "name, message",
     [
