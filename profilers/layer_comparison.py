@@ -1,7 +1,8 @@
 """Which layers gain by 8-bit integers: the same network in both formats, layer by layer.
 
 ONNX Runtime names what it fuses after the node or the value that it ends with, so most operators of both can be led
-back to a node of the original network. Conversions between formats count for the layer whose value they convert.
+back to a node of the original network. Conversions between formats count for the layer whose value they convert. The
+two formats are not fused alike: nodes that are one operator in either of them are one layer here.
 """
 
 import re
@@ -22,9 +23,9 @@ class Comparison:
     """A layer of the original network, or what belongs to none.
 
     Attributes:
-        name: of the node.
-        op: its operator.
-        fp32_ms: of all that it became in 32-bit floats; 0 where it was fused into another layer.
+        name: of its first node; of a node without one, the value that it makes.
+        op: its operators, joined by `+`.
+        fp32_ms: of all that it became in 32-bit floats.
         int8_ms: the same in 8-bit integers.
     """
 
@@ -35,7 +36,7 @@ class Comparison:
 
     @property
     def speedup(self) -> float | None:
-        """How many times faster it is in integers; None where it takes no time of its own."""
+        """How many times faster it is in integers; None where it takes no time in one of the formats."""
         return self.fp32_ms / self.int8_ms if self.fp32_ms and self.int8_ms else None
 
 
@@ -47,15 +48,31 @@ def compare(model: ModelProto, floats: Sequence[LayerTime], integers: Sequence[L
         floats: what its layers take.
         integers: the same of the quantised one.
     """
-    ops = {node.name: node.op_type for node in model.graph.node if node.name}
-    makers = {value: node.name for node in model.graph.node for value in node.output}
-    sums: list[dict[str, float]] = [{}, {}]
-    for found, layers in zip(sums, (floats, integers), strict=True):
+    names = [node.name or node.output[0] for node in model.graph.node]
+    ops = {name: node.op_type for name, node in zip(names, model.graph.node, strict=True)}
+    makers = {value: name for name, node in zip(names, model.graph.node, strict=True) for value in node.output}
+    times = {name: [0.0, 0.0] for name in (*names, BETWEEN)}
+    for place, layers in enumerate((floats, integers)):
         for layer in layers:
-            name = _origin(layer.name, ops, makers)
-            found[name] = found.get(name, 0.0) + layer.latency_ms
-    names = [name for name in (*ops, BETWEEN) if name in sums[0] or name in sums[1]]
-    return [Comparison(name, ops.get(name, ""), sums[0].get(name, 0.0), sums[1].get(name, 0.0)) for name in names]
+            times[_origin(layer.name, ops, makers)][place] += layer.latency_ms
+    weights = {tensor.name for tensor in model.graph.initializer}
+    order = {name: place for place, name in enumerate(names)}
+    layers_of: dict[str, list[str]] = {}  # first node -> all that are one layer with it
+    first: dict[str, str] = {}
+    for name, node in zip(names, model.graph.node, strict=True):
+        before = max((makers[value] for value in node.input if value in makers), key=order.__getitem__, default=name)
+        head = first.get(before, name)
+        if weights.intersection(node.input) or not (0.0 in times[name] or 0.0 in times[head]):
+            head = name  # with weights of its own, or with a time of its own in both formats: it begins a layer
+        first[name] = head
+        layers_of.setdefault(head, []).append(name)
+        if head != name:
+            times[head] = [sum(pair) for pair in zip(times[head], times[name], strict=True)]
+    return [
+        Comparison(name, "+".join(ops[part] for part in parts), *times[name])
+        for name, parts in (*layers_of.items(), (BETWEEN, []))
+        if any(times[name])
+    ]
 
 
 def _origin(name: str, ops: dict[str, str], makers: dict[str, str]) -> str:

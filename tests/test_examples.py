@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nas.jobspec.load import load_job
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LONGEST = 40
 
@@ -30,6 +32,14 @@ def test_examples_are_short() -> None:
     """Nothing that a user has to write is longer than a page."""
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text().splitlines()) <= LONGEST, path
+
+
+def test_integers_beside_floats() -> None:
+    """The job for 8-bit integers, which takes too long here, is one, and asks for both formats of everything."""
+    job = load_job(EXAMPLES / "int8.yaml")
+    assert {objective.metric for objective in job.objectives} == {
+        "accuracy", "accuracy@int8", "latency_ms@cpu", "latency_ms@cpu8"}  # fmt: skip
+    assert [section.get("precision", "fp32") for section in job.devices.values()] == ["fp32", "int8"]
 
 
 @pytest.mark.slow
