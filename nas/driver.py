@@ -28,6 +28,7 @@ from nas.search import Pace, Search
 from nas.stall import Stall
 from nas.strategies.base import Strategy
 from nas.supernet_training import step_threads, trained_weights, training_device
+from nas.wall_time import OutOfTime
 from profilers.registry import is_computed, metrics_of
 from search_spaces.gradient.plan import GradientPlan
 from search_spaces.joint_space import JointSpace
@@ -157,7 +158,7 @@ class Driver:
             self._store.finish(self._lease, JobStatus.QUEUED, str(error))
             raise JobInterrupted(str(error)) from error
         except Exception as error:
-            cause = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
+            cause = str(error) if isinstance(error, JobFailed | OutOfTime) else f"{type(error).__name__}: {error}"
             self._store.finish(self._lease, JobStatus.FAILED, cause)
             raise JobFailed(cause) from error
 

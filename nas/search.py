@@ -13,6 +13,7 @@ from nas.front import feasible
 from nas.objectives import Objective, losses, violations
 from nas.stall import Stall
 from nas.strategies.base import Strategy
+from nas.wall_time import out_of_time
 from search_spaces.costs.static import costs
 from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
@@ -153,10 +154,8 @@ class Search:
             return f"its {pace.evaluations:,} evaluations are made"
         if pace.stall is not None and pace.stall.stalled:
             return pace.stall.reason
-        if pace.wall_seconds is not None:
-            ran = self.store.job(self.lease.job_id).ran_seconds
-            if ran >= pace.wall_seconds:
-                return f"it ran for {ran:.1f} s, and its budget is a wall time of {pace.wall_seconds:g} s"
+        if reason := out_of_time(self.store, self.lease, pace.wall_seconds):
+            return reason
         if pace.device_seconds is not None and self._device_seconds >= pace.device_seconds:
             return (
                 f"devices were busy for {self._device_seconds:.1f} s, and its budget is a device time of "

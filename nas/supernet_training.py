@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nas.cluster import ray
 from nas.evaluation.training_actor import TrainingActor
 from nas.problem import Problem
 from nas.progress import Progress
+from nas.wall_time import OutOfTime, out_of_time
 from search_spaces.supernet.weights import SupernetWeights
 from search_spaces.training.settings import TrainingSettings
 from search_spaces.training.trainer import load_supernet
@@ -39,12 +41,18 @@ def trained_weights(
 
     Raises:
         RuntimeError: the training failed, or its workers were lost again and again.
+        OutOfTime: the job's wall time was over before the last epoch; the checkpoint stays.
         ValueError: the job asks for a GPU where there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
     if not store.artifacts(lease.job_id, "supernet"):
-        _train(problem, path, progress)
+
+        def spent() -> str:
+            store.heartbeat(lease)
+            return out_of_time(store, lease, problem.spec.budget.wall_seconds)
+
+        _train(problem, path, progress, spent)
         content = path.read_bytes()
         store.add_artifact(lease, "supernet", str(path), sha256=sha256(content), size_bytes=len(content))
     return stored_weights(problem, folder)
@@ -78,7 +86,7 @@ def training_device(asked: str, gpus: float, option: str = "supernet.device") ->
     return "cuda" if usable and asked != "cpu" else "cpu"
 
 
-def _train(problem: Problem, path: Path, progress: Progress) -> None:
+def _train(problem: Problem, path: Path, progress: Progress, spent: Callable[[], str]) -> None:
     """Train to the last epoch, keeping a checkpoint; a lost worker is replaced and goes on from there."""
     assert problem.dataset is not None
     assert problem.spec.supernet is not None
@@ -94,7 +102,7 @@ def _train(problem: Problem, path: Path, progress: Progress) -> None:
         known = path.read_bytes() if path.exists() else None
         actor = kind.remote(problem.recipe, settings, inputs, labels, threads, device)
         try:
-            _epochs(actor, known, settings, path, progress)
+            _epochs(actor, known, settings, path, progress, spent)
             return
         except ray.exceptions.RayTaskError as error:
             raise RuntimeError(f"the supernet could not be trained: {error.cause}") from error
@@ -116,7 +124,14 @@ def step_threads(problem: Problem) -> int:
     return 1 if largest * problem.spec.supernet.batch_size < SMALL_STEP_MACS else os.cpu_count() or 1
 
 
-def _epochs(actor: Any, known: bytes | None, settings: TrainingSettings, path: Path, progress: Progress) -> None:
+def _epochs(
+    actor: Any,
+    known: bytes | None,
+    settings: TrainingSettings,
+    path: Path,
+    progress: Progress,
+    spent: Callable[[], str],
+) -> None:
     """Run the actor to the last epoch; the checkpoint on disk is never older than some seconds and an epoch."""
     epochs, phase = settings.epochs, None
     done = ray.get(actor.begin.remote(known))
@@ -127,7 +142,10 @@ def _epochs(actor: Any, known: bytes | None, settings: TrainingSettings, path: P
             phase = index
             progress.say(f"training phase {index + 1} of {len(settings.phases)}: {settings.phases[index].summary}")
         done, metrics = ray.get(actor.train_epoch.remote())
-        if done == epochs or time.monotonic() - saved > CHECKPOINT_SECONDS:
+        reason = spent() if done < epochs else ""
+        if done == epochs or reason or time.monotonic() - saved > CHECKPOINT_SECONDS:
             write_atomically(path, ray.get(actor.checkpoint.remote()))
             saved = time.monotonic()
         progress.training(done, epochs, metrics)
+        if reason:
+            raise OutOfTime(f"{reason}: {done} of {epochs} epochs of its supernet are trained, and nothing is searched")

@@ -142,7 +142,7 @@ class BudgetSpec(Section):
     Attributes:
         evaluations: distinct architectures that are evaluated, at most.
         wall_seconds: time that drivers ran the job, after which nothing more is proposed; pauses do not count, and
-            what came before a driver was lost does.
+            what came before a driver was lost does. A job whose supernet is not trained by then fails.
         device_seconds: time that devices were busy with evaluations, after which nothing more is proposed.
         stall: the search ends earlier when its front grows no more; None for never.
     """

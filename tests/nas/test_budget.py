@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from toy_jobs import STATIC_JOB
+from toy_jobs import STATIC_JOB, TRAINED_JOB
 from toy_records import Clock
 from typer.testing import CliRunner
 
@@ -114,3 +114,15 @@ def test_a_job_ends_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert told["end_reason"].endswith("its budget is a wall time of 0.001 s")
     assert told["ran_seconds"] > 0
     assert told["device_seconds"] == 0
+
+
+def test_a_job_whose_training_takes_all_its_time_fails_early(tmp_path: Path) -> None:
+    """It says how far it came."""
+    path, url = tmp_path / "job.yaml", f"sqlite:///{tmp_path}/nas.db"
+    job = {**TRAINED_JOB, "objectives": ["accuracy", "macs"], "supernet": {"epochs": 50, "warmup_epochs": 0}}
+    path.write_text(yaml.safe_dump({**job, "budget": {"evaluations": 4, "wall_seconds": 1e-3}}))
+    ran = CliRunner().invoke(app, ["run", str(path), "--store", url])
+    assert ran.exit_code == 1, ran.output
+    told = json.loads(CliRunner().invoke(app, ["show", "latest", "--store", url, "--json"]).stdout)
+    assert (told["status"], told["evaluated"]) == ("FAILED", 0)
+    assert re.fullmatch(r"it ran for .* s, .* 0.001 s: 1 of 50 epochs of its supernet are trained.*", told["error"])

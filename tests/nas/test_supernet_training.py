@@ -10,6 +10,7 @@ import pytest
 
 from nas import supernet_training
 from nas.evaluation.training_actor import TrainingActor
+from nas.wall_time import OutOfTime
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.training.checkpoint import read_notes
 from search_spaces.training.settings import TrainingSettings
@@ -73,7 +74,7 @@ def test_progress_names_the_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     images = np.random.default_rng(0).standard_normal((8, 1, 8, 8)).astype(np.float32)
     labels, path, notes = np.arange(8) % 4, tmp_path / "supernet.safetensors", Notes()
     actor = TrainingActor(recipe, settings, images, labels, 1)
-    supernet_training._epochs(Here(actor), None, settings, path, notes)
+    supernet_training._epochs(Here(actor), None, settings, path, notes, lambda: "")
     names = [
         "training phase 1 of 3: 1 epoch, the largest network alone",
         "training phase 2 of 3: 2 epochs, elastic: kernel*, depth*",
@@ -86,5 +87,21 @@ def test_progress_names_the_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     begun.train_epoch()
     begun.train_epoch()
     again = TrainingActor(recipe, settings, images, labels, 1)
-    supernet_training._epochs(Here(again), begun.checkpoint(), settings, path, later)
+    supernet_training._epochs(Here(again), begun.checkpoint(), settings, path, later, lambda: "")
     assert later.lines == ["2 of 4", names[1], "3 of 4", names[2], "4 of 4"]
+
+
+def test_a_training_without_time_left_says_so_and_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at after each epoch but the last, with which the search could begin."""
+    monkeypatch.setattr(supernet_training, "ray", SimpleNamespace(get=lambda found: found))
+    settings = TrainingSettings(epochs=3, batch_size=8, warmup_epochs=0)
+    images = np.random.default_rng(0).standard_normal((8, 1, 8, 8)).astype(np.float32)
+    path, notes, answers = tmp_path / "supernet.safetensors", Notes(), iter(["", "its time is over"])
+    actor = TrainingActor(SpaceRecipe("mobilenet_v3", SPACE), settings, images, np.arange(8) % 4, 1)
+    with pytest.raises(OutOfTime, match="its time is over: 2 of 3 epochs of its supernet are trained"):
+        supernet_training._epochs(Here(actor), None, settings, path, notes, lambda: next(answers))
+    assert read_notes(path)["epoch"] == 2
+    supernet_training._epochs(Here(actor), path.read_bytes(), settings, path, notes, lambda: next(answers))
+    assert notes.lines == ["0 of 3", "1 of 3", "2 of 3", "2 of 3", "3 of 3"]
