@@ -29,6 +29,7 @@ def test_log_in_with_the_keyboard(context: BrowserContext, served: Service) -> N
     page.keyboard.type("nas_wrong_token")
     page.keyboard.press("Enter")
     expect(page.locator("#problem")).to_have_text("this token is not known, or its time is over")
+    assert serious(page) == []
     page.get_by_label("Token").fill(served.new_token(Role.READ))
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Log in")).to_be_focused()
@@ -72,6 +73,7 @@ def test_what_is_not_there(page: Page, served: Service) -> None:
         page.goto(served.page + path)
         expect(page.get_by_role("heading", level=1)).to_have_text(title)
         assert page.locator("main script").count() == 0
+    assert serious(page) == []
     page.get_by_role("link", name="All jobs").click()
     expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
 
