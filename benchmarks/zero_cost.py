@@ -5,7 +5,8 @@
 
 Takes random rows of a table whose space the registry can build, scores each network once with fresh weights on the same
 few training images, and prints the rank correlation with the target. What has no value ranks last. The published
-ranges are those of NAS-Bench-201 on CIFAR-10.
+ranges are those of NAS-Bench-201 on CIFAR-10. `--scored FILE.npz` writes a table of these rows that has the scores as
+metrics `zero_cost@NAME`, which `accuracy_prediction.py --features` takes; what has no value has the least of all there.
 """
 
 import os
@@ -15,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one network at a time on one co
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,6 +89,22 @@ def compared(name: str, target: str, scored: Sequence[Scored], y: NDArray[np.flo
     )
 
 
+def write(path: Path, table: Table, rows: NDArray[np.intp], found: Mapping[str, Sequence[Scored]]) -> None:
+    """Write some rows of a table with the scores as metrics; a score that nobody has is left out."""
+    scores = {name: ranks(scored) for name, scored in found.items()}
+    known = {name: values[np.isfinite(values)] for name, values in scores.items()}
+    columns = {f"zero_cost@{n}": np.maximum(scores[n], each.min()) for n, each in known.items() if each.size}
+    np.savez_compressed(
+        path,
+        genotypes=table.genotypes[rows],
+        decisions=np.array([decision.name for decision in table.space.decisions]),
+        options=np.array([json.dumps(list(decision.options)) for decision in table.space.decisions]),
+        metrics=np.array([*table.metrics, *columns]),
+        values=np.column_stack([table.values[rows], *columns.values()]),
+        space=np.array(table.space_name),
+    )
+
+
 def show(records: Sequence[Record], title: str) -> None:
     """Print a row for each score."""
     table = Shown(title=title, title_justify="left")
@@ -111,6 +128,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--networks", type=int, default=1000, help="random rows of the table")
     parser.add_argument("--scores", nargs="+", default=list(ZERO_COST), metavar="NAME", help=", ".join(ZERO_COST))
     parser.add_argument("--seed", type=int, default=0, help="of the rows, the images and the weights")
+    parser.add_argument("--scored", type=Path, metavar="FILE.npz", help="where to write a table with the scores")
     parser.add_argument("--json", type=Path, required=True)
     return parser.parse_args(arguments)
 
@@ -123,8 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scores = [zero_cost_score(name) for name in dict.fromkeys(given.scores)]
         if given.networks < 2 or given.seed < 0:
             raise ValueError(f"--networks must be at least 2, --seed at least 0 (got {given.networks}, {given.seed})")
-        if not given.json.resolve().parent.is_dir():
-            raise ValueError(f"--json: there is no folder {given.json.parent}")
+        for option, path in (("--json", given.json), ("--scored", given.scored)):
+            if path is not None and not path.resolve().parent.is_dir():
+                raise ValueError(f"{option}: there is no folder {path.parent}")
         needy = [score.name for score in scores if score.needs != "nothing"]
         if given.images is None and needy:
             raise ValueError(f"--images is needed for {', '.join(needy)}")
@@ -151,6 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plain = [{k: None if v != v else v for k, v in asdict(record).items()} for record in records]
     given.json.write_text(json.dumps(plain, indent=1))
     print(f"written: {given.json}")
+    if given.scored is not None:
+        write(given.scored, table, rows, found)
+        print(f"written: {given.scored}")
     return 0
 
 

@@ -17,7 +17,7 @@ from nas.evaluation.timing_actor import describe_devices
 from nas.evaluation.zero_cost_data import ZeroCostData
 from nas.finalists import Finalists
 from nas.gradient_search import gradient_plan
-from nas.jobspec.metric_names import LEARNED
+from nas.jobspec.metric_names import LEARNED, ZERO_COST
 from nas.jobspec.spec import JobSpec
 from nas.lease_owner import held
 from nas.objectives import deviation
@@ -316,11 +316,15 @@ class Driver:
             return measuring
         from nas.evaluation.predicting_evaluator import PredictingEvaluator
 
-        return PredictingEvaluator(measuring, space, spec.objectives, sources, seed=spec.seed, history=history)
+        hints = [ZERO_COST + name for name in spec.accuracy.zero_cost]
+        return PredictingEvaluator(
+            measuring, space, spec.objectives, sources, hints=hints, seed=spec.seed, history=history
+        )
 
     def _measuring(self, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]) -> RayEvaluator:
         """What measures networks, and scores them with shared weights unless all of them are trained."""
         spec, problem, data = self._spec, self._problem, None
+        hints = [name for name in spec.accuracy.zero_cost if name not in spec.zero_cost]
         if problem.dataset is not None and spec.supernet is not None and not spec.trains_in_search:
             stops = spec.accuracy.stop_confidence is not None
             data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples, shuffled=stops)
@@ -333,7 +337,8 @@ class Driver:
             devices=devices,
             precisions=self._precisions,
             zero_cost=spec.zero_cost,
-            zero_cost_data=ZeroCostData.of(problem.dataset, spec.seed) if spec.zero_cost else None,
+            hints=hints,
+            zero_cost_data=ZeroCostData.of(problem.dataset, spec.seed) if spec.zero_cost or hints else None,
             stop_confidence=spec.accuracy.stop_confidence,
             joint=problem.searched if isinstance(problem.searched, JointSpace) else None,
             workers=spec.execution.workers,

@@ -51,7 +51,7 @@ class Accuracy(Predictor):
     belief = 1.0  # deviations follow the scale, which is many times wider for poor networks than for good ones
 
     def _fit(self, x: Array, y: Array, sources: Sequence[Source]) -> None:
-        self._told = SourceScores(self.features, self.seed).fit(sources)
+        self._told = SourceScores(self.features, self.seed).fit(sources, x)
         x = self._told(x)
         fitted: dict[str, Member] = {}
         for name, kind in MEMBERS.items():

@@ -91,6 +91,17 @@ class FeatureSet:
         none = np.zeros(len(names), np.bool_)
         return cls(subject, names, groups, examples.mean(axis=0), spread, none if rising is None else rising)
 
+    def beside(self, other: "FeatureSet") -> "FeatureSet":
+        """These columns and then those of another set, about the same subject."""
+        return FeatureSet(
+            self.subject,
+            (*self.names, *other.names),
+            (*self.groups, *other.groups),
+            np.concatenate([self.centre, other.centre]),
+            np.concatenate([self.spread, other.spread]),
+            np.concatenate([self.rising, other.rising]),
+        )
+
     def scaled(self, features: Array) -> Array:
         """Return (n, f) features with mean 0 and deviation 1."""
         scaled: Array = (features - self.centre) * np.divide(

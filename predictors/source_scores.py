@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 GROUP = "sources"
 SLOPE, BEND = 0.0, -1.0
+SAME = 1e-3
+"""Deviation of scores below which a source says the same of all networks."""
 FEWEST = 8
 """Values of a source from which trees learn it beside the process."""
 
@@ -43,9 +45,13 @@ class SourceScores:
         self.names: tuple[str, ...] = ()
         self._models: list[list[WarpedProcess | FoldedEnsemble]] = []
         self._warps: list[Warp] = []
+        self._centre = self._spread = np.zeros(0)
 
-    def fit(self, sources: Sequence[Source]) -> "SourceScores":
-        """Learn every source."""
+    def fit(self, sources: Sequence[Source], x: Array) -> "SourceScores":
+        """Learn every source; how much each says of networks like (n, f) ones is what its feature is scaled by.
+
+        Networks of another space may all be beyond those of the source, and still be told apart by it.
+        """
         self.names = tuple(source.name for source in sources)
         for source in sources:
             models: list[WarpedProcess | FoldedEnsemble] = [RankingProcess(self._features, seed=self._seed)]
@@ -55,22 +61,20 @@ class SourceScores:
                 model._fit(source.features, source.values, ())
             self._models.append(models)
             self._warps.append(Warp.normal_scores(source.values))
+        told = self(x)[:, x.shape[1] :]
+        self._centre, self._spread = told.mean(axis=0), told.std(axis=0)
+        self._spread[self._spread < SAME] = 0.0
         return self
 
     @property
     def features(self) -> FeatureSet:
-        """What the columns are with the sources beside; their scores have mean 0 and deviation 1 or so."""
+        """What the columns are with the sources beside."""
         known, more = self._features, len(self.names)
         if not more:
             return known
-        return FeatureSet(
-            known.subject,
-            (*known.names, *(f"source {place}: {name}" for place, name in enumerate(self.names))),
-            (*known.groups, Group(GROUP, more, SLOPE, BEND)),
-            np.concatenate([known.centre, np.zeros(more)]),
-            np.concatenate([known.spread, np.ones(more)]),
-            np.concatenate([known.rising, np.zeros(more, np.bool_)]),
-        )
+        names = tuple(f"source {place}: {name}" for place, name in enumerate(self.names))
+        group, never = Group(GROUP, more, SLOPE, BEND), np.zeros(more, np.bool_)
+        return known.beside(FeatureSet(known.subject, names, (group,), self._centre, self._spread, never))
 
     def __call__(self, x: Array) -> Array:
         """Return (n, f + s) features of (n, f) ones."""
@@ -82,7 +86,7 @@ class SourceScores:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], list[Any]]:
         """Arrays and JSON values that make it again, with `restore`."""
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {"centre": self._centre, "spread": self._spread}
         plain = []
         for place, (name, warp, models) in enumerate(zip(self.names, self._warps, self._models, strict=True)):
             arrays |= {f"{place}.{key}": value for key, value in warp.state().items()}
@@ -98,6 +102,7 @@ class SourceScores:
         """Become what `state` describes."""
         self.names = tuple(str(each["name"]) for each in plain)
         self._models, self._warps = [], []
+        self._centre, self._spread = arrays["centre"], arrays["spread"]
         for place, each in enumerate(plain):
             self._warps.append(Warp.restored(under(arrays, f"{place}.")))
             kinds = (RankingProcess, RankingBoosting)

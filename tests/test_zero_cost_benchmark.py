@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.table import Table
 from search_spaces.families.nasbench201 import NasBench201
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -49,6 +50,21 @@ def test_scores_are_compared(
     assert {record["networks"] for record in records.values()} == {20}
     assert 0 < records["macs"]["seconds_median"] <= records["synflow"]["seconds_most"]
     assert "spearman" in capsys.readouterr().out
+
+
+def test_scores_are_written_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows that were scored, with their own metric and the scores beside it."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    table, scored = write(tmp_path / "table.npz", "nasbench201"), tmp_path / "scored.npz"
+    given = ("--target", "accuracy@toy", "--networks", "20", "--scores", "macs", "zen", "--scored", str(scored))
+    assert compare(table, *given) == 0
+    whole, part = Table.load(table), Table.load(scored)
+    assert part.metrics == ("accuracy@toy", "zero_cost@macs", "zero_cost@zen")
+    assert len(part) == 20
+    same = whole.rows(part.genotypes)
+    np.testing.assert_array_equal(part.column("accuracy@toy"), whole.column("accuracy@toy")[same])
+    np.testing.assert_array_equal(part.column("zero_cost@macs"), whole.space.costs(part.genotypes)["macs"])
+    assert np.isfinite(part.column("zero_cost@zen")).all()
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ class RayEvaluator:
         precisions: number format that a device measures in; fp32 where it is not said. A device of int8 gets networks
             quantised with the job's calibration samples, where there are data.
         zero_cost: zero-cost scores that are asked for, by name.
+        hints: others that are told where a network has them; one that lacks them has not failed.
         zero_cost_data: what they look at; needed when there are any.
         stop_confidence: with which an evaluation is cut short whose accuracy is below what its request needs; None for
             never. The samples must be in random order.
@@ -100,6 +101,7 @@ class RayEvaluator:
         devices: Mapping[str, Mapping[str, Any]],
         precisions: Mapping[str, str] | None = None,
         zero_cost: Sequence[str] = (),
+        hints: Sequence[str] = (),
         zero_cost_data: ZeroCostData | None = None,
         stop_confidence: float | None = None,
         joint: JointSpace | None = None,
@@ -113,7 +115,7 @@ class RayEvaluator:
         self._scored, self._scored_in_int8 = scored, scored_in_int8
         self._precisions, self._calibrated = dict(precisions or {}), data is not None
         self._joint = joint
-        self._zero_cost, self._stop_confidence = tuple(zero_cost), stop_confidence
+        self._zero_cost, self._hints, self._stop_confidence = tuple(zero_cost), tuple(hints), stop_confidence
         self._metrics = {name: [f"{metric}@{name}" for metric in metrics_of(devices[name])] for name in devices}
         shared = [ray.put(part) for part in (weights, data, zero_cost_data)]
         subnet = ray.remote(SubnetActor)
@@ -146,6 +148,7 @@ class RayEvaluator:
                 model=not integers.issuperset(timings),
                 int8_model=bool(integers),
                 zero_cost=tuple(name for name in self._zero_cost if ZERO_COST + name not in known),
+                hints=tuple(name for name in self._hints if f"{ZERO_COST}{name} seconds" not in known),
                 hope=self._hope(request),
             )
             progress = _Progress(Evaluated(request.key, dict(request.known)), timings, settings, integers)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
+from nas.evaluation.learned_metric import Guess, LearnedMetric
 from nas.features.accuracy_features import AccuracyFeatures
 from nas.features.network_features import SpaceFeatures
 from nas.front import front
@@ -15,55 +16,36 @@ from nas.jobspec.metric_names import LEARNED
 from nas.objectives import Objective, deviation, losses, violations
 from predictors.accuracy import Accuracy
 from predictors.auto import Auto
-from predictors.errors import PredictorError
-from predictors.predictor import Predictor
 from search_spaces.costs.static import costs
 from search_spaces.space import SearchSpace
 
 Array = NDArray[np.float64]
-Features = SpaceFeatures | AccuracyFeatures
 
-FIRST = 16
-"""Networks that are measured before anything is predicted."""
-HOPE = 0.0
-"""Deviations that a value may be better than predicted when it is asked whether its network joins the front."""
-REFIT = 1.15
-"""A predictor learns anew when there are so many times the measurements it has seen."""
 FOR_AUTO, FOR_PREDICT = "auto", "predict"
 
 
-class _Guess(NamedTuple):
-    """What is expected of one network: the value, its deviation, what may be hoped for, and the best that is possible.
-
-    The last is the better end of the 90 % interval.
-    """
-
-    mean: float
-    std: float
-    hoped: float
-    best: float
-
-
 class _Pending(NamedTuple):
-    """A request and what was guessed for it."""
+    """A request, what was guessed for it, and the metrics that are guessed once their hints are there."""
 
     request: Request
-    guesses: dict[str, _Guess]
+    guesses: dict[str, Guess]
+    later: tuple[str, ...]
 
 
 class PredictingEvaluator:
     """Stands before another evaluator and spares it measurements.
 
     The first networks are measured. Then each gets a predicted value, and whatever else is asked is evaluated. A
-    network that may join the front, being half a deviation better than predicted, and may meet the bounds, which its
-    90 % interval tells, is measured after all where the metric is to come from `auto`. The predictors learn from every
-    measurement.
+    network that joins the front if the prediction holds, and may meet the bounds, which its 90 % interval tells, is
+    measured after all where the metric is to come from `auto`. The predictors learn from every measurement.
 
     Args:
         inner: what evaluates and measures; closed with this.
         space: what is searched.
         objectives: what is wanted.
         sources: metric -> `predict` or `auto`; others are measured.
+        hints: metrics that `inner` tells of every network that has them, such as zero-cost scores; predictors of
+            accuracy and loss see them.
         seed: of the predictors.
         history: genotypes (n, d) and metrics of what was evaluated before, when a job goes on.
     """
@@ -75,6 +57,7 @@ class PredictingEvaluator:
         objectives: Sequence[Objective],
         sources: Mapping[str, str],
         *,
+        hints: Sequence[str] = (),
         seed: int = 0,
         history: Sequence[tuple[NDArray[np.int16], Mapping[str, float]]] = (),
     ) -> None:
@@ -82,15 +65,13 @@ class PredictingEvaluator:
         self._space = space
         self._objectives = tuple(objectives)
         self._sources = dict(sources)
-        self._features: dict[str, Features] = {}
-        self._predictors: dict[str, Predictor] = {}
         plain, learned = (cache(lambda kind=kind: kind(space)) for kind in (SpaceFeatures, AccuracyFeatures))
-        for metric in sources:
-            self._features[metric] = (learned if metric in LEARNED else plain)()
-            kind = Accuracy if metric in LEARNED else Auto
-            self._predictors[metric] = kind(self._features[metric].features, seed=seed)
-        self._rows: dict[str, list[Array]] = {metric: [] for metric in sources}
-        self._values: dict[str, list[float]] = {metric: [] for metric in sources}
+        self._learned = {
+            metric: LearnedMetric(learned(), Accuracy, hints, seed=seed)
+            if metric in LEARNED
+            else LearnedMetric(plain(), Auto, seed=seed)
+            for metric in sources
+        }
         self._seen: list[Array] = []
         self._pending: dict[str, _Pending] = {}
         self._measuring: dict[str, Request] = {}
@@ -102,14 +83,18 @@ class PredictingEvaluator:
         """Queue requests."""
         plain = []
         for request in requests:
-            guesses = self._guesses(request)
-            if guesses:
-                self._pending[request.key] = _Pending(request, guesses)
-                known = {**request.known, **{metric: guess.mean for metric, guess in guesses.items()}}
-                plain.append(Request(request.key, request.genotype, known))
-            else:
+            open_to = [m for m, learned in self._learned.items() if learned.ready and m not in request.known]
+            if not open_to:
                 self._measuring[request.key] = request
                 plain.append(request)
+                continue
+            later = tuple(metric for metric in open_to if self._learned[metric].hints)
+            guesses = {
+                metric: self._learned[metric].guess(request.genotype, {}) for metric in open_to if metric not in later
+            }
+            self._pending[request.key] = _Pending(request, guesses, later)
+            expected = {metric: guess.mean for metric, guess in guesses.items()} | dict.fromkeys(later, np.nan)
+            plain.append(Request(request.key, request.genotype, {**request.known, **expected}))
         self._inner.submit(plain)
 
     def wait(self) -> list[Evaluated]:
@@ -138,44 +123,38 @@ class PredictingEvaluator:
             if answer.error is None and answer.stopped is None:
                 self._learn(request.genotype, answer.metrics)
             if answer.error is None:
-                answer.metrics.update({deviation(metric): 0.0 for metric in self._sources})
+                answer.metrics = {**{deviation(metric): 0.0 for metric in self._sources}, **answer.metrics}
             return True
+        genotype = pending.request.genotype
         if answer.error is not None:
+            answer.metrics = {name: value for name, value in answer.metrics.items() if name not in pending.later}
             return True
-        needed = self._needed(pending, answer.metrics)
+        guesses = {**pending.guesses, **{m: self._learned[m].guess(genotype, answer.metrics) for m in pending.later}}
+        answer.metrics.update({metric: guess.mean for metric, guess in guesses.items()})
+        needed = self._needed(genotype, guesses, answer.metrics)
         if needed:
             known = {metric: value for metric, value in answer.metrics.items() if metric not in needed}
-            request = Request(answer.key, pending.request.genotype, known)
+            known |= {deviation(metric): guess.std for metric, guess in guesses.items() if metric not in needed}
+            request = Request(answer.key, genotype, known)
             self._measuring[answer.key], self._begun[answer.key] = request, answer
             self._inner.submit([request])
             return False
         for metric in self._sources:
-            guess = pending.guesses.get(metric)
-            answer.metrics[deviation(metric)] = 0.0 if guess is None else guess.std
-        self._see(pending.request.genotype, answer.metrics)
+            answer.metrics[deviation(metric)] = guesses[metric].std if metric in guesses else 0.0
+        self._see(genotype, answer.metrics)
         return True
 
-    def _guesses(self, request: Request) -> dict[str, _Guess]:
-        """A value for each metric that may be predicted and can be by now."""
-        found = {}
-        for metric, predictor in self._predictors.items():
-            if metric in request.known or not predictor.samples:
-                continue
-            row = self._features[metric](request.genotype[None])
-            mean, std = (float(part[0]) for part in predictor.predict(row))
-            low, high = (float(end[0]) for end in predictor.interval(row))
-            rises = any(o.metric == metric and o.direction == "max" for o in self._objectives)
-            found[metric] = _Guess(mean, std, mean + (HOPE if rises else -HOPE) * std, high if rises else low)
-        return found
-
-    def _needed(self, pending: _Pending, metrics: Mapping[str, float]) -> set[str]:
+    def _needed(
+        self, genotype: NDArray[np.int16], guesses: Mapping[str, Guess], metrics: Mapping[str, float]
+    ) -> set[str]:
         """The metrics that must be measured because the network may be wanted."""
-        open_to = {metric: guess for metric, guess in pending.guesses.items() if self._sources[metric] == FOR_AUTO}
+        open_to = {metric: guess for metric, guess in guesses.items() if self._sources[metric] == FOR_AUTO}
         if not open_to:
             return set()
-        genotype = pending.request.genotype
-        _, broken = self._losses(genotype, {**metrics, **{metric: guess.best for metric, guess in open_to.items()}})
-        lost, _ = self._losses(genotype, {**metrics, **{metric: guess.hoped for metric, guess in open_to.items()}})
+        rising = {o.metric for o in self._objectives if o.direction == "max"}
+        best = {metric: guess.high if metric in rising else guess.low for metric, guess in open_to.items()}
+        _, broken = self._losses(genotype, {**metrics, **best})
+        lost, _ = self._losses(genotype, metrics)
         if not np.isfinite(lost).all() or broken > 0:
             return set()
         known = np.array(self._seen).reshape(-1, len(self._objectives))
@@ -184,18 +163,10 @@ class PredictingEvaluator:
 
     def _learn(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> None:
         """Take in what was measured; what an earlier part of the job predicted is no measurement."""
-        for metric, predictor in self._predictors.items():
+        for metric, learned in self._learned.items():
             value = metrics.get(metric, np.nan)
-            if not np.isfinite(value) or metrics.get(deviation(metric), 0.0) > 0:
-                continue
-            self._rows[metric].append(self._features[metric](genotype[None])[0])
-            self._values[metric].append(value)
-            count = len(self._values[metric])
-            if count >= max(FIRST, REFIT * predictor.samples):
-                try:
-                    predictor.fit(np.array(self._rows[metric]), np.array(self._values[metric]))
-                except PredictorError:
-                    continue  # all measured alike so far: go on measuring
+            if np.isfinite(value) and metrics.get(deviation(metric), 0.0) == 0:
+                learned.learn(genotype, metrics, value)
         self._see(genotype, metrics)
 
     def _see(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> None:

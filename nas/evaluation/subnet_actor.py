@@ -35,18 +35,22 @@ class SubnetReport:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be found out about a subnet: scores as it is and in 8-bit integers, models, zero-cost scores."""
+    """What is to be found out about a subnet: scores as it is and in 8-bit integers, models, zero-cost scores.
+
+    A network that lacks one of `zero_cost` has failed; one of `hints` may be missing.
+    """
 
     scores: bool = False
     int8_scores: bool = False
     model: bool = False
     int8_model: bool = False
     zero_cost: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     hope: Hope | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is."""
-        return self.scores or self.int8_scores or self.model or self.int8_model or bool(self.zero_cost)
+        return self.scores or self.int8_scores or self.model or self.int8_model or bool(self.zero_cost or self.hints)
 
 
 class SubnetActor:
@@ -90,9 +94,9 @@ class SubnetActor:
         metrics: dict[str, float] = {}
         file = integers = b""
         try:
-            if wanted.zero_cost:
-                metrics.update(self._cheap(genotype, wanted.zero_cost))
-            if wanted == Wanted(zero_cost=wanted.zero_cost):
+            if wanted.zero_cost or wanted.hints:
+                metrics.update(self._cheap(genotype, wanted.zero_cost, wanted.hints))
+            if wanted == Wanted(zero_cost=wanted.zero_cost, hints=wanted.hints):
                 return SubnetReport(metrics, None, time.perf_counter() - started), file, integers
             network = self._subnets.network(genotype)
             if wanted.scores:
@@ -122,16 +126,17 @@ class SubnetActor:
             return SubnetReport(metrics, reason, time.perf_counter() - started), b"", b""
         return SubnetReport(metrics, None, time.perf_counter() - started), file, integers
 
-    def _cheap(self, genotype: Genotype, names: tuple[str, ...]) -> dict[str, float]:
-        """Zero-cost scores and their seconds as metrics.
+    def _cheap(self, genotype: Genotype, names: tuple[str, ...], hints: tuple[str, ...]) -> dict[str, float]:
+        """Zero-cost scores and their seconds as metrics; hints that are not defined are left out.
 
         Raises:
-            Undefined: the network lacks one of them; says why.
+            Undefined: the network lacks one of the names; says why.
         """
         assert self._zero_cost is not None, "zero-cost scores need a seed"
-        found = zero_cost_scores(self._space.graph(genotype), names, self._zero_cost.batch, self._zero_cost.seed)
-        for name, scored in found.items():
-            if scored.cause is not None:
-                raise Undefined(f"{ZERO_COST}{name}: {scored.cause}")
-        metrics = {f"{ZERO_COST}{name}": scored.value for name, scored in found.items()}
+        asked = (*names, *hints)
+        found = zero_cost_scores(self._space.graph(genotype), asked, self._zero_cost.batch, self._zero_cost.seed)
+        for name in names:
+            if (cause := found[name].cause) is not None:
+                raise Undefined(f"{ZERO_COST}{name}: {cause}")
+        metrics = {f"{ZERO_COST}{name}": scored.value for name, scored in found.items() if scored.cause is None}
         return metrics | {f"{ZERO_COST}{name} seconds": scored.seconds for name, scored in found.items()}

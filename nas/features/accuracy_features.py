@@ -16,13 +16,17 @@ from search_spaces.space import SearchSpace
 
 Array = NDArray[np.float64]
 
+SIZES = ("macs", "params")
+
 
 class AccuracyFeatures:
     """(n, d) genotypes -> (n, f) features.
 
     Where decisions cut paths, only what lies on an open path says something of accuracy: counts and costs of operators,
-    lengths and numbers of paths, the choices there, and the operations on each path
-    (`search_spaces.path_encoding`). In other spaces the features are those of `SpaceFeatures`.
+    lengths and numbers of paths, the choices there, the operations on each path (`search_spaces.path_encoding`), and
+    the logarithms of MACs and parameters, with which accuracy rises more evenly than with these (E. Rosenfeld et al.,
+    "A constructive prediction of the generalization error across scales", ICLR 2020). In other spaces the features are
+    those of `SpaceFeatures`.
 
     Args:
         space: what the genotypes belong to.
@@ -44,13 +48,16 @@ class AccuracyFeatures:
         counts, _, paths, choices = (
             self._graph.names[first:last] for first, last in pairwise(np.cumsum([0, *self._graph.groups]).tolist())
         )
+        self._sizes = [counts.index(cost) for cost in SIZES if cost in counts]
+        sizes = [f"log {counts[column]}" for column in self._sizes]
         groups = (
-            Group("counts", len(counts), slope=-1.0, bend=-1.0, counts=True),
-            Group("paths", len(paths), slope=-1.0, bend=-1.0),
-            Group("choices", len(choices), slope=-2.0, bend=-2.0),
-            *([Group("open", len(self._encoding.names), slope=-1.0, bend=-1.0)] if self._encoding.names else []),
+            Group("counts", len(counts), slope=-1.0, bend=0.0, counts=True),
+            Group("paths", len(paths), slope=-1.0, bend=0.0),
+            Group("choices", len(choices), slope=-3.0, bend=-3.0),
+            *([Group("open", len(self._encoding.names), slope=-1.0, bend=0.0)] if self._encoding.names else []),
+            *([Group("size", len(sizes), slope=-2.0)] if sizes else []),
         )
-        names = (*counts, *paths, *choices, *self._encoding.names)
+        names = (*counts, *paths, *choices, *self._encoding.names, *sizes)
         examples = self(space.sample(EXAMPLES, np.random.default_rng(0)))
         name = subject if subject is not None else getattr(space, "name", "space")
         self.features = FeatureSet.of(name, names, groups, examples)
@@ -64,7 +71,8 @@ class AccuracyFeatures:
         everything = self._graph(population)
         choices = everything[:, counts + built + paths :] * self._reached(population)
         routes = everything[:, counts + built : counts + built + paths]
-        return np.concatenate([everything[:, :counts], routes, choices, self._encoding(population)], axis=1)
+        sizes = np.log1p(np.maximum(everything[:, self._sizes], 0.0))
+        return np.concatenate([everything[:, :counts], routes, choices, self._encoding(population), sizes], axis=1)
 
     def _reached(self, population: Population) -> Array:
         """(n, choices): whether the decision of each choice is on an open path."""
@@ -81,14 +89,16 @@ def beside(features: FeatureSet, x: Array, names: Sequence[str], values: Array) 
         features: what the columns of `x` are.
         x: (n, f).
         names: of k numbers.
-        values: (n, k), which may span many orders of magnitude.
+        values: (n, k), which may span many orders of magnitude; their usual sizes are those of these rows.
 
     Returns:
-        What the columns are, and (n, f + k) features.
+        What the columns are, and (n, f + k) features; without names those that were given.
 
     Raises:
         FeatureMismatch: a value that is not defined; its name and row are told.
     """
+    if not names:
+        return features, x
     if not np.isfinite(values).all():
         row, column = (int(place) for place in np.argwhere(~np.isfinite(values))[0])
         raise FeatureMismatch(
@@ -97,6 +107,5 @@ def beside(features: FeatureSet, x: Array, names: Sequence[str], values: Array) 
             "leave it out, or give it as a source"
         )
     columns = np.sign(values) * np.log1p(np.abs(values))
-    groups = (*features.groups, Group("given", len(names), slope=0.0, bend=-1.0))
-    everything = np.concatenate([x, columns], axis=1)
-    return FeatureSet.of(features.subject, (*features.names, *names), groups, everything), everything
+    given = Group("given", len(names), slope=0.0, bend=-1.0)
+    return features.beside(FeatureSet.of(features.subject, tuple(names), (given,), columns)), np.hstack([x, columns])

@@ -221,9 +221,15 @@ def _proxy(job: Mapping[str, Any]) -> list[Problem]:
 def _predicted(job: Mapping[str, Any]) -> list[Problem]:
     """Accuracy that is predicted is an objective, of networks as they are, and nothing but networks is searched."""
     section = job.get("accuracy")
-    source = section.get("from") if isinstance(section, Mapping) else None
-    if source not in PREDICTED or not asked_metrics(job):
+    source = section.get("from", "supernet") if isinstance(section, Mapping) else None
+    if not asked_metrics(job):
         return []
+    if source not in PREDICTED:
+        if not isinstance(section, Mapping) or not section.get("zero_cost"):
+            return []
+        allowed = " or ".join(map(repr, PREDICTED))
+        message = f"given, but accuracy.from is {shown(source)}, so there is no predictor; allowed with it: {allowed}"
+        return [Problem(("accuracy", "zero_cost"), message)]
     asked = set(asked_metrics(job))
     place = ("accuracy", "from")
     if asked.isdisjoint(LEARNED):

@@ -30,6 +30,7 @@ class AccuracySpec(BaseModel):
         stop_confidence: with which an evaluation with shared weights is cut short after a part of the validation
             samples, when the network is then below the accuracy that it needs to join the front; null for never. Where
             an objective is only known after the evaluation, as latency is, the bound of accuracy alone counts.
+        zero_cost: scores that the predictor sees of every network beside its graph; for `predict` and `auto`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -37,19 +38,34 @@ class AccuracySpec(BaseModel):
     source: str = Field(default="supernet", alias="from", json_schema_extra={"enum": list(SOURCES)})
 
     stop_confidence: float | None = Field(default=None, gt=0.5, lt=1)
+    zero_cost: tuple[str, ...] = Field(
+        default=(), strict=False, json_schema_extra={"items": {"type": "string", "enum": list(NEEDS)}}
+    )
 
     @field_validator("source")
     @classmethod
     def _known(cls, given: str) -> str:
-        if given not in SOURCES:
-            allowed = ", ".join(map(repr, SOURCES))
-            raise ValueError(f"{given!r} is not allowed; allowed: {allowed}{suggestion(given, SOURCES)}")
+        return _one_of(SOURCES, given)
+
+    @field_validator("zero_cost")
+    @classmethod
+    def _scores(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for place, name in enumerate(given):
+            if _one_of(tuple(NEEDS), name) in given[:place]:
+                raise ValueError(f"{name!r} is given twice")
         return given
 
     @model_serializer
     def _as_given(self) -> dict[str, Any]:
         stop = {} if self.stop_confidence is None else {"stop_confidence": self.stop_confidence}
-        return {"from": self.source, **stop}
+        return {"from": self.source, **stop, **({"zero_cost": self.zero_cost} if self.zero_cost else {})}
+
+
+def _one_of(known: tuple[str, ...], given: str) -> str:
+    if given not in known:
+        allowed = ", ".join(map(repr, known))
+        raise ValueError(f"{given!r} is not allowed; allowed: {allowed}{suggestion(given, known)}")
+    return given
 
 
 class HalvingSpec(BaseModel):
@@ -123,7 +139,8 @@ class RecipeSpec(BaseModel):
 
     Attributes:
         optimiser: as in the `train` section.
-        learning_rate: the same.
+        learning_rate: for the optimiser of the `train` section; that of another optimiser is in proportion to
+            `search_spaces.training.network_settings.USUAL_RATES`.
         weight_decay: the same.
         epochs: the same.
         augmentation: strengths, by which the random changes of images in `train` are multiplied; 0 for none.

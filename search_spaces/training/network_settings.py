@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 
 from search_spaces.training.recipe_settings import RecipeSettings
 
+USUAL_RATES = {"sgd": 0.1, "adamw": 0.002, "lion": 0.0002}
+"""Learning rates that stand for each other: with one for all optimisers, most recipes of a search would diverge."""
+
 
 class NetworkSettings(RecipeSettings):
     """The recipe of one network; unknown keys are refused.
@@ -23,7 +26,8 @@ class NetworkSettings(RecipeSettings):
 
         Args:
             recipe: names of attributes -> values; but `augmentation` is a number by which every change of images is
-                multiplied (shifts, and those of the augmentation; flips stay unless it is 0).
+                multiplied (shifts, and those of the augmentation; flips stay unless it is 0), and a learning rate is
+                meant for the optimiser here: that of another optimiser is in proportion to `USUAL_RATES`.
 
         Raises:
             ValueError: a value that the attribute refuses.
@@ -38,7 +42,9 @@ class NetworkSettings(RecipeSettings):
                 "flip": self.flip and strength > 0,
                 "augmentation": None if changes is None else changes.model_dump(),
             }
-        return type(self)(**values)
+        decided = type(self)(**values)
+        rate = decided.learning_rate * (USUAL_RATES[decided.optimiser] / USUAL_RATES[self.optimiser])
+        return decided.model_copy(update={"learning_rate": rate})
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

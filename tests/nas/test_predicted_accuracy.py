@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from nas.cli.main import app
 from nas.evaluation.evaluator import Evaluated, Request
-from nas.evaluation.predicting_evaluator import FIRST, PredictingEvaluator
+from nas.evaluation.learned_metric import FIRST
+from nas.evaluation.predicting_evaluator import PredictingEvaluator
 from nas.front import hypervolume
 from nas.jobspec.errors import JobSpecError
 from nas.jobspec.load import parse_job
@@ -48,9 +49,14 @@ def accuracy(rows: Population) -> np.ndarray:
 
 
 class Bench:
-    """An evaluator that knows the accuracy at once and counts what it is asked for."""
+    """An evaluator that knows the accuracy at once and counts what it is asked for.
 
-    def __init__(self) -> None:
+    Args:
+        luck: of networks, which no feature tells; every fifth network does not say it.
+    """
+
+    def __init__(self, luck: np.ndarray | None = None) -> None:
+        self.luck = luck
         self.scored: list[str] = []
         self._done: list[Evaluated] = []
 
@@ -60,6 +66,10 @@ class Bench:
             if "accuracy" not in request.known:
                 self.scored.append(request.key)
             found = {"accuracy": float(accuracy(request.genotype[None])[0]), **request.known}
+            if self.luck is not None:
+                place = int(request.key)
+                found["accuracy"] += 0.0 if "accuracy" in request.known else float(self.luck[place])
+                found |= {"zero_cost@zen": 1e6 * float(self.luck[place])} if place % 5 else {}
             self._done.append(Evaluated(request.key, found))
 
     def wait(self) -> list[Evaluated]:
@@ -95,6 +105,57 @@ def test_accuracies_are_spared(source: str) -> None:
         assert hypervolume(everything[~predicted], corner) >= 0.97 * hypervolume(everything, corner)
 
 
+def predicted(hints: Sequence[str], luck: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is told of 120 networks with luck, and which were predicted, with hints or without."""
+    rows = np.random.default_rng(1).permutation(np.unique(SPACE.sample(400, np.random.default_rng(0)), axis=0))[:120]
+    bench = Bench(luck)
+    evaluator = PredictingEvaluator(bench, SPACE, OBJECTIVES, {"accuracy": "predict"}, hints=hints)
+    found: dict[str, Evaluated] = {}
+    for start in range(0, len(rows), 40):
+        evaluator.submit([Request(str(place), rows[place]) for place in range(start, start + 40)])
+        while answers := evaluator.wait():
+            found |= {answer.key: answer for answer in answers}
+    told = np.array([found[str(place)].metrics["accuracy"] for place in range(len(rows))])
+    assert np.isfinite(told).all()
+    return told - accuracy(rows), np.array([str(place) not in bench.scored for place in range(len(rows))])
+
+
+def test_scores_are_seen_by_the_predictor() -> None:
+    """What only a score tells is predicted with it and not without it; networks that lack the score are predicted."""
+    luck = 0.05 * np.abs(np.random.default_rng(2).normal(size=120))
+    for hints, low, high in (((), -0.35, 0.35), (("zero_cost@zen",), 0.55, 1.0)):
+        told, guessed = predicted(hints, luck)
+        assert guessed.sum() == 80
+        said = guessed & (np.arange(120) % 5 > 0)
+        assert low < stats.spearmanr(told[said], luck[said]).statistic <= high
+
+
+def test_a_prediction_is_no_label() -> None:
+    """A network whose latency is measured after all teaches nothing of the accuracy that was predicted of it."""
+    latency = "latency_ms@cpu"
+    objectives = (OBJECTIVES[0], Objective(metric=latency, direction="min"))
+
+    class Timed(Bench):
+        """The same with a latency."""
+
+        def submit(self, requests: Sequence[Request]) -> None:
+            """Answer."""
+            super().submit(requests)
+            for request, answer in zip(requests, self._done[-len(requests) :], strict=True):
+                answer.metrics.setdefault(latency, 1.0 + float(SPACE.costs(request.genotype[None])["macs"][0]) / 1e6)
+
+    rows = np.unique(SPACE.sample(400, np.random.default_rng(0)), axis=0)[:80]
+    evaluator = PredictingEvaluator(Timed(), SPACE, objectives, {"accuracy": "predict", latency: "auto"})
+    found: dict[str, Evaluated] = {}
+    for start in range(0, 80, 20):
+        evaluator.submit([Request(str(place), rows[place]) for place in range(start, start + 20)])
+        while answers := evaluator.wait():
+            found |= {answer.key: answer for answer in answers}
+    late = [each.metrics for key, each in found.items() if int(key) >= 20 and each.metrics[deviation(latency)] == 0]
+    assert late, "no network was measured after all"
+    assert all(metrics[deviation("accuracy")] > 0 for metrics in late)
+
+
 def nas(*arguments: object) -> Any:
     """Run a command; what it printed as JSON, or nothing."""
     ran = CliRunner().invoke(app, list(map(str, arguments)))
@@ -106,12 +167,13 @@ def nas(*arguments: object) -> Any:
 def test_every_finalist_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a job on digits some networks are predicted; what is on the front in the end was evaluated."""
     monkeypatch.chdir(tmp_path)
-    Path("job.yaml").write_text(yaml.safe_dump(JOB))
+    Path("job.yaml").write_text(yaml.safe_dump({**JOB, "accuracy": {"from": "auto", "zero_cost": ["zen", "synflow"]}}))
     nas("run", "job.yaml")
     job = nas("show", "latest", "--json")
     assert job["status"] == "SUCCEEDED"
     rows = {row["key"]: row for row in job["evaluations"]}
     assert any(row["accuracy deviation"] > 0 for row in rows.values())
+    assert all(row["zero_cost@zen"] and row["zero_cost@synflow"] for row in rows.values())
     front = nas("pareto", "latest", "--json")
     assert front
     for row in front:
@@ -130,8 +192,11 @@ def test_every_finalist_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "'cpu' has settings that are searched",
         ),
         ({"recipe": {"ema": [0, 0.9]}}, "needs accuracy: {from: train}"),
+        ({"accuracy": {"from": "auto", "zero_cost": ["zenn"]}}, "did you mean 'zen'"),
+        ({"accuracy": {"from": "auto", "zero_cost": ["zen", "zen"]}}, "'zen' is given twice"),
+        ({"accuracy": {"zero_cost": ["zen"]}}, "'supernet', so there is no predictor; allowed with it: 'predict' or"),
     ],
-    ids=["nothing", "int8", "devices", "recipe"],
+    ids=["nothing", "int8", "devices", "recipe", "score", "twice", "no predictor"],
 )
 def test_jobs_that_cannot_be_predicted(changes: dict[str, Any], message: str) -> None:
     """Told before anything is trained."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nas.evaluation.evaluator import Evaluated, Request
-from nas.evaluation.predicting_evaluator import FIRST, PredictingEvaluator
+from nas.evaluation.learned_metric import FIRST
+from nas.evaluation.predicting_evaluator import PredictingEvaluator
 from nas.front import front, hypervolume
 from nas.jobspec.errors import JobSpecError
 from nas.jobspec.load import parse_job

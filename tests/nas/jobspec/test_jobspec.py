@@ -128,7 +128,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "misspelt source": (
         {"accuracy": {"form": "train"}},
-        "accuracy.form: unknown key; allowed: from, stop_confidence; did you mean 'from'?",
+        "accuracy.form: unknown key; allowed: from, stop_confidence, zero_cost; did you mean 'from'?",
     ),
     "networks": (
         {"train": {"networks": 0}},

@@ -13,6 +13,9 @@ def test_decisions_take_the_place_of_the_recipe() -> None:
     assert settings.decided({}) == settings
     decided = settings.decided({"learning_rate": 0.5, "epochs": 7, "ema": 0.9})
     assert (decided.learning_rate, decided.epochs, decided.ema, decided.shift) == (0.5, 7, 0.9, 2)
+    lion = settings.decided({"optimiser": "lion", "learning_rate": 0.2})  # twice what is usual for sgd, so for lion
+    assert (lion.optimiser, lion.learning_rate) == ("lion", pytest.approx(0.0004))
+    assert lion.decided({"optimiser": "lion"}) == lion
     assert settings.decided({"augmentation": 1}) == settings
     none = settings.decided({"augmentation": 0})
     assert (none.shift, none.flip, none.augmentation) == (0, False, None)
