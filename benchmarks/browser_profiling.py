@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from graph_speed import ours, shared_weights
 from playwright.sync_api import Page, sync_playwright
-from profiling import make_models
 from scipy.stats import spearmanr
 
 from profilers.browser import BrowserDevice
@@ -30,6 +30,7 @@ from profilers.host_profiler import HostProfiler
 from profilers.measurement import Measurement
 from profilers.profiler import Profiler
 from profilers.remote_profiler import RemoteProfiler
+from search_spaces.families.mobilenet_v3 import MobileNetV3
 
 TOKEN = "NAS_BENCHMARK_TOKEN"  # noqa: S105 - the name of a variable
 NAME = "benchmark"
@@ -54,7 +55,7 @@ def main() -> None:
             options = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage"]
             browser = playwright.chromium.launch(executable_path=given.chromium, args=options)
             join(browser.new_page(), page_url)
-            figures = measured(address, make_models(given.models, seed=0), given.threads)
+            figures = measured(address, models(given.models), given.threads)
             browser.close()
     finally:
         service.terminate()
@@ -65,6 +66,13 @@ def main() -> None:
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
+def models(count: int) -> list[bytes]:
+    """Random networks as files."""
+    space = MobileNetV3()
+    weights = shared_weights(space)
+    return [ours(space, weights, row) for row in space.sample(count, np.random.default_rng(0))]
+
+
 def join(page: Page, url: str) -> None:
     """Open the page and join."""
     page.goto(url)
@@ -73,26 +81,26 @@ def join(page: Page, url: str) -> None:
     page.get_by_text("Ready").wait_for()
 
 
-def measured(address: str, models: Sequence[bytes], threads: int) -> dict[str, object]:
+def measured(address: str, networks: Sequence[bytes], threads: int) -> dict[str, object]:
     """Measure all models in all ways."""
     single = BrowserDevice(name=NAME, address=address, token_env=TOKEN)
     several = BrowserDevice(name=NAME, address=address, token_env=TOKEN, threads=threads)
     with RemoteProfiler() as there, HostProfiler() as here:
-        timed(there, models[0], single)  # starts the runtime
-        timed(here, models[0], HostDevice())
+        timed(there, networks[0], single)  # starts the runtime
+        timed(here, networks[0], HostDevice())
         first, host = [], []
-        for model in models:
+        for model in networks:
             first.append(timed(there, model, single))
             host.append(timed(here, model, HostDevice()))
-        second = [timed(there, model, single) for model in models[::-1]][::-1]
-        timed(there, models[0], several)
-        more = [timed(there, model, several) for model in models]
+        second = [timed(there, model, single) for model in networks[::-1]][::-1]
+        timed(there, networks[0], several)
+        more = [timed(there, model, several) for model in networks]
     one, again, native, quick = (medians(column) for column in (first, second, host, more))
     fastest = [np.array([seen.samples_ms.min() for seen, _ in column]) for column in (first, more, second)]
     ratios = again / one
     return {
-        "models": len(models),
-        "megabytes": round(sum(map(len, models)) / len(models) / 1e6, 1),
+        "models": len(networks),
+        "megabytes": round(sum(map(len, networks)) / len(networks) / 1e6, 1),
         "browser_median_ms": round(float(np.median(one)), 2),
         "host_median_ms": round(float(np.median(native)), 2),
         "browser_over_host": round(float(np.median(one / native)), 2),
@@ -107,6 +115,8 @@ def measured(address: str, models: Sequence[bytes], threads: int) -> dict[str, o
         f"threads_{threads}_median_ms": round(float(np.median(quick)), 2),
         f"speed_up_of_{threads}_threads": round(float(np.median(one / quick)), 2),
         "the_same_of_fastest_runs": round(float(np.median(fastest[0] / fastest[1])), 2),
+        "browser_ms": [round(value, 2) for value in one.tolist()],
+        "host_ms": [round(value, 2) for value in native.tolist()],
         "load_average": os.getloadavg()[0],
     }
 
