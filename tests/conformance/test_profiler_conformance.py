@@ -147,12 +147,16 @@ def test_same_model_twice(profiler: Profiler, device: Device) -> None:
 
 
 def test_ranking_agrees_with_cost(profiler: Profiler, device: Device) -> None:
-    """Networks whose costs are four times apart are ranked by it; a browser, which is slower, gets smaller ones."""
+    """Ten networks, each at least twice as costly as the one before, are ranked by it; a browser gets smaller ones."""
     size = 16 if device.kind == "browser" else 32
-    times = [
-        fastest(profiler, device, onnx_models.conv_net(layers=layers, channels=channels, size=size))
-        for layers, channels in ((2, 8), (2, 32), (8, 32), (8, 64))
-    ]
+    shapes = [(1, 16), (2, 16), (4, 16), (8, 16), (5, 32), (9, 32), (5, 64), (9, 64), (17, 64)]
+    models = [onnx_models.conv_net(layers=1, channels=16, size=size // 2)]
+    models += [onnx_models.conv_net(layers=layers, channels=channels, size=size) for layers, channels in shapes]
+    times = []
+    for seen in profiler.profile_all(models, device):
+        assert isinstance(seen, Measurement)
+        times.append(float(seen.samples_ms.min()))
+    assert len(times) == 10
     assert times == sorted(times)
 
 
