@@ -26,15 +26,16 @@ SMALL = onnx_models.conv_net(layers=1, channels=4)
 @pytest.fixture
 def profiler(tmp_path: Path) -> Iterator[HostProfiler]:
     """A profiler with its locks apart from those of the machine."""
-    with HostProfiler(RULE, Limits(cpu_s=0.5), tmp_path) as opened:
+    with HostProfiler(RULE, directory=tmp_path) as opened:
         yield opened
 
 
-def test_each_outcome_is_its_own(profiler: HostProfiler) -> None:
+def test_each_outcome_is_its_own(tmp_path: Path) -> None:
     """Models that are refused, fail, or take their process down stand between others that are measured."""
     bad = onnx_models.custom_operator(), onnx_models.bad_index(), onnx_models.endless_loop(), b""
     models = [SMALL, bad[0], bad[1], SMALL, bad[2], SMALL, SMALL, bad[3], SMALL]
-    outcomes = list(profiler.profile_all(models, DEVICE))
+    with HostProfiler(RULE, Limits(cpu_s=0.5), tmp_path) as profiler:
+        outcomes = list(profiler.profile_all(models, DEVICE))
     for model, outcome in zip(models, outcomes, strict=True):
         assert isinstance(outcome, Measurement) == (model is SMALL), outcome
     assert isinstance(outcomes[1], ModelRefused)
