@@ -100,7 +100,7 @@ class Data:
         return cls(table, features, x)
 
     def add_statistics(self, names: Sequence[str], unlabelled: int, images: Path | None) -> None:
-        """Find statistics of random networks; where one is not defined, nothing passes the network, and it ranks last.
+        """Find statistics of random networks.
 
         Raises:
             ValueError: a score that is not known, needs images where there are none, or networks that cannot be built.
@@ -116,20 +116,15 @@ class Data:
             raise TableError(f"networks of {self.table.space_name!r} with these decisions cannot be built")
         from nas.datasets.load import load_dataset  # with torch, which everything else here does without
         from nas.evaluation.zero_cost_data import ZeroCostData
-        from search_spaces.zero_cost.scoring import zero_cost_scores
+        from nas.prediction.free_statistics import free_statistics
 
         batch = ZeroCostData.of(None if images is None else load_dataset(path=str(images)), 0).batch
         rows = np.random.default_rng(32).permutation(len(self.x))[:unlabelled]
-        found = {name: np.full(len(self.x), np.nan) for name in names}
-        for row in track(rows.tolist(), "scoring", console=Console(stderr=True)):
-            scored = zero_cost_scores(space.graph(self.table.genotypes[row]), names, batch, 0)
-            for name, score in scored.items():
-                found[name][row] = score.value if score.cause is None else -np.inf
-        for name, values in found.items():
-            least = np.min(values[np.isfinite(values)], initial=np.inf)
-            if not np.isfinite(least):
-                raise ValueError(f"--statistics: {name!r} is not defined for any of {len(rows)} networks; leave it out")
-            self.statistics[name] = np.where(np.isneginf(values), least, values)
+        drawn = track(rows.tolist(), "scoring", console=Console(stderr=True))
+        scored = free_statistics((space.graph(self.table.genotypes[row]) for row in drawn), names, batch, 0)
+        for name, values in scored.items():
+            self.statistics[name] = np.full(len(self.x), np.nan)
+            self.statistics[name][rows] = values
 
     def sources(self, given: Sequence[tuple[str, int]], seed: int) -> list[Source]:
         """What is told of other metrics and of statistics."""

@@ -33,13 +33,12 @@ JOB: dict[str, Any] = {
         "activations": ["relu", "h_swish"], "squeeze_excite": [False, True], "depths": [1, 2], "expansions": [2, 3],
         "stem_width": 8, "final_width": 32, "feature_width": 32,
     },
-    "data": {"name": "digits", "validation": 0.4},
     "accuracy": {"from": "train"},
-    "train": {"epochs": 8, "warmup_epochs": 1, "shift": 1, "halving": None, "recalibration_samples": 256},
     "objectives": ["accuracy", "macs"],
     "strategy": {"name": "predictor_assisted", "first": 12},
     "execution": {"workers": 1, "batch": 4, "in_flight": 1},
 }  # fmt: skip
+TRAIN = {"warmup_epochs": 1, "shift": 1, "halving": None, "recalibration_samples": 256}
 RECIPE: dict[str, Any] = {
     "optimiser": ["sgd", "adamw", "lion"],
     "learning_rate": [0.1, 0.05, 0.2],
@@ -63,22 +62,29 @@ class Record:
     seconds: float
 
 
-def run(kind: str, seed: int, trainings: int, url: str) -> str:
+def run(kind: str, seed: int, given: argparse.Namespace) -> str:
     """Run a job to its end in a process of its own; its id.
 
     Raises:
         RuntimeError: it failed; what it said is on the terminal.
     """
-    job = {**JOB, "name": f"{kind}-{seed}", "seed": seed, "budget": {"evaluations": trainings}}
+    job = {
+        **JOB,
+        "name": f"{kind}-{seed}",
+        "seed": seed,
+        "data": {"name": "digits", "validation": 0.4, "limit": given.images},
+        "train": {"epochs": given.epochs, **TRAIN},
+        "budget": {"evaluations": given.trainings},
+    }
     if kind == "joint":
         job["recipe"] = RECIPE
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "job.yaml"
         file.write_text(yaml.safe_dump(job))
-        done = subprocess.run([sys.executable, "-m", "nas", "run", str(file), "--store", url], check=False)
+        done = subprocess.run([sys.executable, "-m", "nas", "run", str(file), "--store", given.store], check=False)
     if done.returncode:
         raise RuntimeError(f"the job {job['name']} ended with code {done.returncode}")
-    with ResultStore(url, create=False) as store:
+    with ResultStore(given.store, create=False) as store:
         return str(store.jobs(limit=1)[0].id)
 
 
@@ -112,6 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--trainings", type=int, default=36, help="of each job")
+    parser.add_argument("--epochs", type=int, default=8, help="of each training")
+    parser.add_argument("--images", type=int, default=1797, help="of the digits, two fifths of them for validation")
     parser.add_argument("--store", required=True, help="a new one, such as sqlite:///joint.db")
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args(arguments)
@@ -120,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     records = []
     for seed in range(given.seeds):
-        jobs = {kind: run(kind, seed, given.trainings, given.store) for kind in ("networks", "joint")}
+        jobs = {kind: run(kind, seed, given) for kind in ("networks", "joint")}
         records += compared(seed, jobs, given.store)
     print(
         f"{'job':10} {'seed':>4} {'trainings':>9} {'front':>5} {'best accuracy':>13} {'hypervolume':>11} {'seconds':>7}"

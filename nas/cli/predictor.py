@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.progress import Progress
+from rich.progress import Progress, track
 
 from nas.artifacts import artifact_folder
 from nas.cli.failure import bad_input, stop
@@ -29,12 +29,15 @@ from predictors.scores import Scores
 from profilers.device import Device
 from profilers.errors import DeviceLost
 from profilers.registry import make_device, metrics_of, open_profiler
+from search_spaces.zero_cost.needs import NEEDS
 from storage.errors import StoreNotFound
 from storage.store import ResultStore
 
 if TYPE_CHECKING:  # torch takes seconds to import
+    from nas.prediction.accuracy_fitting import Labels
     from nas.prediction.device_fitting import Fitted
     from search_spaces.space import SearchSpace
+    from storage.records import Job
 
 app = typer.Typer(
     name="predictor", help="Predict latency and accuracy of networks, from few measurements.", no_args_is_help=True
@@ -64,6 +67,11 @@ def fit(
     source: Annotated[
         list[str] | None, typer.Option(help="For accuracy: a job on other data, whose labels help.")
     ] = None,
+    statistic: Annotated[
+        list[str] | None,
+        typer.Option(help="For accuracy: a zero-cost score of --unlabelled networks, learned beside the labels."),
+    ] = None,
+    unlabelled: Annotated[int, typer.Option(help="Random networks whose statistics are found.")] = 500,
     samples: Annotated[int, typer.Option(help="Networks that are measured to learn from.")] = 20,
     tests: Annotated[int, typer.Option(help="More of them, random ones, only to see how good it is.")] = 0,
     metric: Metric = LATENCY,
@@ -77,11 +85,13 @@ def fit(
     Accuracy and loss are learned from what jobs of the store have evaluated (--job).
     """
     if metric in LEARNED:
-        _fit_accuracy(metric, job or [], source or [], tests, seed, store, as_json, space=space, plot=plot)
+        free = statistic or [], unlabelled
+        _fit_accuracy(metric, job or [], source or [], free, tests, seed, store, as_json, space=space, plot=plot)
         return
     with bad_input():
-        if job or source:
-            raise ValueError(f"--job and --source are for {' and '.join(LEARNED)}; {metric} is measured")
+        if job or source or statistic:
+            message = f"--job, --source and --statistic are for {' and '.join(LEARNED)}; {metric} is measured"
+            raise ValueError(message)
         if space is None:
             raise ValueError("--space is missing: a search space, or a job file whose space is taken")
         section = {"name": _HOST, "threads": 1} if device == _HOST else device_section(device)
@@ -179,6 +189,7 @@ def _fit_accuracy(
     metric: str,
     jobs: list[str],
     others: list[str],
+    free: tuple[list[str], int],
     tests: int,
     seed: int,
     url: str,
@@ -195,6 +206,11 @@ def _fit_accuracy(
             if option is not None:
                 raise ValueError(f"{name} is for what devices measure; {metric} is learned from --job")
         _check(Accuracy.least_samples, tests, seed, metric, LEARNED, None)
+        statistics, unlabelled = list(dict.fromkeys(free[0])), free[1]
+        if unknown := [name for name in statistics if name not in NEEDS]:
+            raise ValueError(f"--statistic {unknown[0]!r} is not known; known: {', '.join(NEEDS)}")
+        if not Accuracy.least_samples <= unlabelled <= 100_000:
+            raise ValueError(f"--unlabelled must be {Accuracy.least_samples} to 100000 (got {unlabelled})")
     from nas.prediction.accuracy_fitting import Labels, fit_accuracy  # torch takes seconds to import
 
     with open_store(url) as opened, bad_input():
@@ -203,6 +219,8 @@ def _fit_accuracy(
             found = [find_job(opened, each) for each in ids]
             both.append([Labels.of(each, opened.evaluations(each.id), metric) for each in found])
         labels, sources = both
+        if statistics:
+            sources += _statistics(find_job(opened, jobs[0]), labels[0], statistics, unlabelled, seed)
         fitted = fit_accuracy(labels, sources, tests=tests, seed=seed)
         predictors = PredictorStore(artifact_folder(url))
         about = {
@@ -220,6 +238,26 @@ def _fit_accuracy(
         rows.append({"on": f"{tests} other networks", **_scores(fitted.tested)})
     rows.append({"on": f"any network, from {fitted.universal.samples}", **_scores(fitted.universal.scores)})
     _show(rows, path, metric, labels[0].data, labels[0].space.name, as_json)
+
+
+def _statistics(job: "Job", labels: "Labels", names: list[str], unlabelled: int, seed: int) -> list["Labels"]:
+    """Zero-cost scores of random networks of the space of a job, on its data where they look at some."""
+    from nas.evaluation.zero_cost_data import ZeroCostData
+    from nas.jobspec.job_recipe import job_data, job_recipe
+    from nas.jobspec.load import parse_job
+    from nas.prediction.accuracy_fitting import Labels
+    from nas.prediction.free_statistics import free_statistics
+
+    needy = any(NEEDS[name] != "nothing" for name in names)
+    spec = parse_job(job.spec, source=job.id)
+    data = job_data(spec) if needy else None
+    space = job_recipe(spec, data, allow_code=False).make()  # with the channels and classes of the data
+    rows = np.unique(space.sample(unlabelled, np.random.default_rng([seed, 37])), axis=0)
+    drawn = track(rows, "scoring", console=messages, disable=not messages.is_terminal)
+    found = free_statistics((space.graph(row) for row in drawn), names, ZeroCostData.of(data, seed).batch, seed)
+    # a score that is the same for all networks tells nothing of them
+    told = {name: values for name, values in found.items() if np.ptp(values) > 0}
+    return [Labels(name, labels.data, {}, labels.space, rows, values) for name, values in told.items()]
 
 
 @app.command("list")

@@ -33,10 +33,10 @@ SMALL = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What one job has evaluated.
+    """What one job has evaluated, or a statistic of networks that nobody has.
 
     Attributes:
-        job: its id.
+        job: its id, or the name of the statistic.
         data: a word for the data set.
         how: what was evaluated on, and with which weights, as plain values; labels that differ in it do not mix.
         space: what the rows are of.
@@ -104,7 +104,7 @@ def fit_accuracy(
 
     Args:
         labels: of one data set; those of the first one's space teach its predictor, all of them the universal one.
-        sources: of other data sets or other weights, which help.
+        sources: of other data sets or other weights, or statistics, which help.
         tests: how many labels are kept apart, only to see how good the predictor is.
         seed: of everything that is drawn.
 

@@ -31,6 +31,9 @@ class Scored(NamedTuple):
 def zero_cost_scores(graph: Graph, names: Sequence[str], batch: Batch | None, seed: int) -> dict[str, Scored]:
     """Score a network; the same for the same seed and number of threads.
 
+    One network at a time: as a batch, even eight of one structure are no faster unless they are tiny or see one input
+    (`benchmarks/batched_scores.py`), and random ones of a space differ in structure.
+
     Args:
         graph: the network.
         names: of scores.

@@ -24,7 +24,7 @@ CELLS = {"name": "nasbench201", "resolution": 8, "cells": 1, "widths": [8, 16], 
 BLOCKS = {
     "name": "mobilenet_v3", "resolutions": [8], "widths": [8, 16], "strides": [1, 2], "stem_stride": 1,
     "activations": ["relu", "h_swish"], "squeeze_excite": [False, True], "depths": [1, 2, 3], "expansions": [2, 3, 4],
-    "stem_width": 8, "final_width": 32, "feature_width": 32, "channels": 1,
+    "stem_width": 8, "final_width": 32, "feature_width": 32,
 }  # fmt: skip
 
 
@@ -82,7 +82,8 @@ def test_fit_show_predict(url: str, tmp_path: Path) -> None:
         first, second = evaluated(store, BLOCKS, 42, 1), evaluated(store, CELLS, 32, 2)
         other = evaluated(store, BLOCKS, 60, 3, limit=800, least=0.9)
     common = ("predictor", "fit", "--metric", "accuracy", "--store", url)
-    code, told, _ = nas(*common, "--job", first, "--job", second, "--source", other, "--tests", "10")
+    free = ("--statistic", "naswot", "--statistic", "params", "--unlabelled", "40")
+    code, told, _ = nas(*common, "--job", first, "--job", second, "--source", other, "--tests", "10", *free)
     assert code == 0
     assert (told["metric"], told["device"]) == ("accuracy", "digits")
     assert [row["on"] for row in told["scores"]] == [
@@ -94,7 +95,7 @@ def test_fit_show_predict(url: str, tmp_path: Path) -> None:
         "predictor", "show", "digits", "--metric", "accuracy", "--space", "mobilenet_v3", "--store", url
     )
     assert code == 0
-    assert (shown["predictor"], shown["samples"], shown["sources"]) == ("accuracy", 30, other)
+    assert (shown["predictor"], shown["samples"], shown["sources"]) == ("accuracy", 30, f"{other}, naswot, params")
     code, listed, _ = nas("predictor", "list", "--store", url)
     assert [(row["device"], row["metric"], row["for"]) for row in listed] == [
         ("digits", "accuracy", "graph"), ("digits", "accuracy", "mobilenet_v3")
@@ -133,6 +134,8 @@ def test_bad_input_is_told(url: str) -> None:
         ((*common, "--job", few), "3 networks of space 'mobilenet_v3' were evaluated; a predictor needs 5"),
         ((*common, "--job", first, "--tests", "15"), "beside the 15 that are kept apart"),
         ((*common, "--job", "nobody"), "nobody"),
+        ((*common, "--job", first, "--statistic", "naswat"), "--statistic 'naswat' is not known; known: synflow"),
+        ((*common, "--job", first, "--statistic", "zen", "--unlabelled", "1"), "must be 5 to 100000 (got 1)"),
         ((*common, "--job", first, "--space", "nasbench201"), "--space is for what devices measure"),
         (("predictor", "fit", "--store", url), "--space is missing"),
         (("predictor", "fit", "--space", "fbnet", "--job", first, "--store", url), "latency_ms is measured"),
