@@ -17,7 +17,7 @@ class Limits:
         memory_bytes: address space that the model may take beyond what the idle process holds; also the
             largest tensor that a model may declare.
         cpu_s: processor time of all threads together.
-        wall_s: time from the moment the device is free to the answer.
+        wall_s: time to read, load and run the model; what it waits for the device or for other models is left out.
         queue_s: time to wait for the device while another process measures on it.
 
     Raises:

@@ -27,7 +27,8 @@ class Measurement:
             drift as far as that was watched.
         runs: timed runs.
         warmup_runs: runs before them that were not counted.
-        session_ms: creation of the ONNX Runtime session, graph optimisation included.
+        session_ms: creation of the ONNX Runtime session, graph optimisation included; on a host, the next model of a
+            series is read meanwhile.
         queued_ms: wait for the device while another process measured on it.
         peak_memory_bytes: what ONNX Runtime holds for the model after its runs: the weights and its arena, which
             does not shrink, so that the largest moment of a run is in it; None where the system does not tell.

@@ -1,5 +1,6 @@
 """What is asked of an agent is measured once, whatever becomes of the connection, and within its limits."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,9 @@ import profilers.agent_bench
 from profilers.agent_server import AgentServer
 from profilers.errors import ModelRefused, ProfilingFailed
 from profilers.frames import FrameClosedError
+from profilers.host_profiler import HostProfiler
 from profilers.limits import Limits
+from profilers.measurement import Measurement
 from profilers.remote_profiler import RemoteProfiler
 from tests.profilers import onnx_models
 from tests.profilers.agents import RULE, SMALL, agent, ask, ask_anew, device_of, link_to, never, request
@@ -63,17 +66,33 @@ def test_answers_are_forgotten(server: AgentServer, token: Path, monkeypatch: py
     assert server.bench.find(str(asked["id"])) is None
 
 
-def test_one_at_a_time(server: AgentServer, token: Path) -> None:
+def test_one_at_a_time(server: AgentServer, token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several clients wait for each other, the time in the queue is told apart, and patience with it has an end."""
-    device = device_of(server.address, token)
+    device, real, inside, most = device_of(server.address, token), HostProfiler.profile, 0, 0
 
-    def profile(_: int) -> float:
+    def watched(*arguments: object, **more: object) -> Measurement:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        try:
+            return real(*arguments, **more)
+        finally:
+            inside -= 1
+
+    def profile() -> float:
         with RemoteProfiler(RULE) as profiler:
             return profiler.profile(SMALL, device).queued_ms
 
-    with ThreadPoolExecutor(4) as pool:
-        queued = sorted(pool.map(profile, range(4)))
-    assert queued[0] < 50 < queued[-1]  # the first waits for nobody, the last for the start of the worker
+    monkeypatch.setattr(HostProfiler, "profile", watched)
+    with ThreadPoolExecutor(3) as pool:
+        with server.bench.turn(1, lambda: None, 1):
+            clients = [pool.submit(profile) for _ in range(3)]
+            until(lambda: len(server.bench._queue) == 4)
+            since = time.monotonic()
+            until(lambda: time.monotonic() - since > 0.1)
+            held_ms = (time.monotonic() - since) * 1e3
+        assert all(client.result() >= held_ms for client in clients)
+    assert (server.bench.begun, most) == (3, 1)
     with link_to(server, token) as link:
         with server.bench.turn(1, lambda: None, 1):
             answer = ask(link, request(SMALL, limits=Limits(queue_s=0.01)), never)

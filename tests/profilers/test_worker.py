@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +17,7 @@ import pytest
 from waiting import until
 
 from profilers.device import Device, Fact
-from profilers.device_lock import device_lock, lock_path, run_directory
+from profilers.device_lock import device_lock, lock_path, run_directory, tickets
 from profilers.errors import DeviceRefused, ModelRefused, ProfilingFailed
 from profilers.host import HostDevice, usable_cores
 from profilers.host_profiler import HostProfiler
@@ -178,13 +180,15 @@ def test_one_timing_at_a_time(tmp_path: Path) -> None:
         ):
             impatient.profile(SMALL, DEVICE)
         assert failed.value.reason == "queue"
-        with HostProfiler(RULE, directory=tmp_path) as patient:
-            release = threading.Timer(1.0, holder.kill)
-            release.start()
-            seen = patient.profile(SMALL, DEVICE)
-            release.join()
-    assert seen.queued_ms > 50
-    assert seen.median_ms < seen.queued_ms
+        with HostProfiler(RULE, directory=tmp_path) as patient, ThreadPoolExecutor(1) as pool:
+            others = set(tickets(path))
+            measured = pool.submit(patient.profile, SMALL, DEVICE)
+            until(lambda: not others.issuperset(tickets(path)))
+            since = time.monotonic()
+            until(lambda: time.monotonic() - since > 0.1)
+            held_ms = (time.monotonic() - since) * 1e3
+            holder.kill()
+            assert measured.result().queued_ms >= held_ms
 
 
 def test_run_directory_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
