@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.features.network_features import SpaceFeatures
-from nas.prediction.device_fitting import graph_features
+from nas.features.operators import graph_features
 from predictors.auto import Auto
 from predictors.graph import Graph
 from predictors.predictor import Source

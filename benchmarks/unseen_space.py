@@ -5,7 +5,8 @@
 Random networks of four spaces, small enough for any CPU, are measured on this machine in one run. For each space the
 `graph` predictor learns from the three others; beside it stand `lookup`, which corrects the sum of what layers take by
 the layers that the three others have, that sum as it is, and a line through the multiply-adds and one through the bytes
-moved.
+moved. `--keep` writes what was measured, and `--measured` reads it, so that predictors can be compared on the same
+values.
 """
 
 import os
@@ -15,9 +16,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nas.evaluation.subnet import subnets
-from nas.prediction.device_fitting import Operators, operators_of
+from nas.features.operators import Operators, operators_of
 from predictors.graph import Graph
 from predictors.layer_table import LAYER_FEATURES, LayerTable
 from predictors.lookup import Lookup
@@ -82,24 +83,68 @@ def measured(name: str, count: int, seed: int, series: Series, bars: Progress) -
     )
 
 
+def keep(path: Path, data: Mapping[str, Measured]) -> None:
+    """Write what was measured of networks, by space, without pickle."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, each in data.items():
+        parts = {**each.operators._asdict(), "costs": each.costs, "latencies": each.latencies}
+        parts |= {"layers": json.dumps(each.layers)}
+        arrays |= {f"{name}.{part}": np.array(value) for part, value in parts.items()}
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def kept(path: Path) -> dict[str, Measured]:
+    """Read what `keep` wrote.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is no such file.
+    """
+    data = {}
+    with np.load(path, allow_pickle=False) as file:
+        for name in SETTINGS:
+            if f"{name}.latencies" not in file.files:
+                raise ValueError(f"{path} has no latencies of {name}")
+            own = {part: file[f"{name}.{part}"] for part in ("operators", "numbers", "starts", "columns")}
+            own["columns"] = tuple(own["columns"].tolist())
+            operators = Operators(**own)
+            values = (file[f"{name}.{part}"] for part in ("costs", "latencies"))
+            data[name] = Measured(
+                operators, node_features(*operators), *values, json.loads(str(file[f"{name}.layers"]))
+            )
+    return data
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, fit and report; returns the exit code, 2 for bad input."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", type=int, default=20, help="of each space")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="an .npz file to write what was measured to")
+    parser.add_argument("--measured", type=Path, help="such a file of an earlier run, in the place of measuring")
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args(arguments)
     if given.networks < 5:
         print(f"error: --networks must be at least 5 (got {given.networks})", file=sys.stderr)
         return 2
-    device = make_device({})
-    with (
-        open_profiler(device, TimingRule(layer_runs=LAYER_RUNS)) as profiler,
-        Progress(console=Console(stderr=True)) as bars,
-    ):
-        series = Series(profiler, device)
-        data = {name: measured(name, given.networks, given.seed, series, bars) for name in SETTINGS}
-        noise = series.noise
+    noise = None
+    if given.measured is not None:
+        try:
+            data = kept(given.measured)
+        except (OSError, ValueError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    else:
+        device = make_device({})
+        with (
+            open_profiler(device, TimingRule(layer_runs=LAYER_RUNS)) as profiler,
+            Progress(console=Console(stderr=True)) as bars,
+        ):
+            series = Series(profiler, device)
+            data = {name: measured(name, given.networks, given.seed, series, bars) for name in SETTINGS}
+            noise = series.noise
+    if given.keep is not None:
+        keep(given.keep, data)
     records = []
     for name, own in data.items():
         others = [data[other] for other in data if other != name]
@@ -124,7 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told |= {"coverage_90": None} if np.isnan(low).any() else {}
             error = float(np.median(np.abs(mean / y - 1)))
             records.append({"space": name, "predictor": what, "networks": len(y), "median_error": error, **told})
-    print(f"noise of this device: {noise if noise is None else round(noise, 3)}")
+    if noise is not None:
+        print(f"noise of this device: {noise:.3f}")
     print(
         f"{'space never seen':18} {'from':12} {'spearman':>9} {'within 10 %':>12} {'median error':>13} {'covered':>8}"
     )

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from sklearn.metrics import silhouette_score
 
 Array = NDArray[np.float64]
 
@@ -19,6 +20,21 @@ def alike(places: Array, seed: int) -> NDArray[np.intp]:
         return distinct.astype(np.intp) if distinct.max() else np.arange(len(places)) % 2
     found: NDArray[np.intp] = KMeans(groups, n_init=4, random_state=seed).fit_predict(places).astype(np.intp)
     return found
+
+
+def apart(places: Array, seed: int) -> NDArray[np.intp]:
+    """Return the (n,) group of each of n networks at (n, f) places, as many as lie apart most clearly.
+
+    That is the number with the best mean silhouette (P. Rousseeuw, Journal of Computational and Applied Mathematics 20,
+    1987), so that networks of different spaces are in different groups.
+    """
+    distinct = len(np.unique(places, axis=0))
+    most = min(GROUPS, distinct - 1, len(places) // FEWEST)
+    if most < 2:
+        return alike(places, seed)
+    found = [KMeans(k, n_init=4, random_state=seed).fit_predict(places).astype(np.intp) for k in range(2, most + 1)]
+    best: NDArray[np.intp] = max(found, key=lambda groups: float(silhouette_score(places, groups)))
+    return best
 
 
 def by_group(values: Array, groups: NDArray[np.intp]) -> float:

@@ -66,7 +66,7 @@ class Auto(Predictor):
         scale = (np.abs(y) + np.abs(y).mean()) / 2  # errors count relatively, and those of tiny values not too much
         errors = {name: (y - member.held.mean) / scale for name, member in fitted.items()}
         self.held_out_errors = {name: float(np.sqrt(np.mean(each**2))) for name, each in errors.items()}
-        shares = _shares(errors, self.seed)
+        shares = evidence(errors, TRUST, self.seed)
         total = sum(shares.values())
         kept = {name: share / total for name, share in shares.items() if share >= LEAST_SHARE * total}
         total = sum(kept.values())
@@ -107,13 +107,13 @@ class Auto(Predictor):
             self.members[name] = MEMBERS[name].restored(self.features, State(own, plain))
 
 
-def _shares(errors: Mapping[str, Array], seed: int) -> dict[str, float]:
-    """The weight of each member from its (n,) held-out errors, over resamplings of the samples."""
+def evidence(errors: Mapping[str, Array], trust: Mapping[str, float], seed: int) -> dict[str, float]:
+    """The weight of each member from its (n,) held-out errors and its prior weight, over resamplings of the samples."""
     squares = np.stack([each**2 for each in errors.values()], axis=1)
     n = len(squares)
     samples = np.random.default_rng([seed, 12]).dirichlet(np.ones(n), RESAMPLINGS)
     logs = -0.5 * n / SAMPLES_PER_FREEDOM * np.log(samples @ squares + SMALLEST * squares.mean() + 1e-300)
-    logs += np.log([TRUST[name] for name in errors])
+    logs += np.log([trust[name] for name in errors])
     chances = np.exp(logs - logs.max(axis=1, keepdims=True))
     chances /= chances.sum(axis=1, keepdims=True)
     return dict(zip(errors, chances.mean(axis=0).tolist(), strict=True))

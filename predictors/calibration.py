@@ -33,25 +33,33 @@ FEW = 200
 class Calibration:
     """From predicted deviations to intervals.
 
-    The factor for a level is the conformal quantile of n normalised residuals. With few samples that quantile is one
-    of the two or three largest, which is unbiased and very noisy; so it is averaged, on a logarithmic scale, with
-    what residuals of that size under Student's t would have, which counts as `PRIOR_SAMPLES` samples.
+    The factor for a level is the conformal quantile of the normalised residuals of n samples or groups. With few that
+    quantile is one of the two or three largest, which is unbiased and very noisy; so it is averaged, on a logarithmic
+    scale, with what residuals of that size under Student's t would have, which counts as `PRIOR_SAMPLES` of them.
 
     Args:
         errors: (n,) held-out errors.
         deviations: (n,) deviations that were predicted for them.
         belief: the power of deviations that intervals follow.
+        groups: (n,) which errors are of samples that are alike and were left out together. What is asked about is then
+            taken to be of a group of its own, so that it is groups that count, each by its own quantile (R. Dunn,
+            L. Wasserman, A. Ramdas, "Distribution-free prediction sets for two-layer hierarchical models", JASA, 2023).
 
     Raises:
         PredictorError: no error, one that is not a finite number, or a deviation that is not above 0.
     """
 
-    def __init__(self, errors: Array, deviations: Array, belief: float = BELIEF) -> None:
+    def __init__(
+        self, errors: Array, deviations: Array, belief: float = BELIEF, groups: NDArray[np.intp] | None = None
+    ) -> None:
         if not len(errors) or not np.isfinite([errors, deviations]).all() or not (deviations > 0).all():
             raise PredictorError("a calibration needs finite held-out errors and deviations above 0")
         self.errors, self.deviations, self.belief = np.abs(errors), deviations, belief
         self._usual = math.exp(float(np.log(deviations).mean()))
-        self._residuals = np.sort(self.errors / self._scale(deviations))
+        self._residuals = self.errors / self._scale(deviations)
+        alone = np.arange(len(errors))
+        self.groups = alone if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+        self._count = int(self.groups.max()) + 1
 
     def reach(self, deviations: Array, level: float) -> Array:
         """Return how far intervals of a level reach to each side of predictions with (n,) deviations.
@@ -67,14 +75,13 @@ class Calibration:
         Raises:
             PredictorError: a level that is not inside (0, 1).
         """
-        n = len(self.errors)
-        if not 1 < n <= FEW:
+        if not 1 < self._count <= FEW:
             return self.reach(self.deviations, level)
-        found = np.empty(n)
-        for place in range(n):
-            errors, deviations = (np.delete(each, place) for each in (self.errors, self.deviations))
-            others = Calibration(errors, deviations, self.belief)
-            found[place] = others.reach(self.deviations[place : place + 1], level)[0]
+        found = np.empty(len(self.errors))
+        for group in range(self._count):
+            out = self.groups == group
+            others = Calibration(self.errors[~out], self.deviations[~out], self.belief, self.groups[~out])
+            found[out] = others.reach(self.deviations[out], level)
         return found
 
     def _scale(self, deviations: Array) -> Array:
@@ -84,17 +91,23 @@ class Calibration:
     def _factor(self, level: float) -> float:
         if not 0 < level < 1:
             raise PredictorError(f"the level of an interval must be in (0, 1) (got {level})")
-        n = len(self._residuals)
+        n = self._count
         rank = min(level * (n + 1) / n, 1.0)
-        empirical = max(float(np.quantile(self._residuals, rank)), 1e-12)
+        empirical = max(float(np.quantile(self._reached(level), rank)), 1e-12)
         expected = float(stdtrit(max(n / SAMPLES_PER_FREEDOM, 2.0), 0.5 + level / 2)) * self._size
         trust = n / (n + PRIOR_SAMPLES)
         return math.exp(trust * math.log(empirical) + (1 - trust) * math.log(expected))
 
+    def _reached(self, level: float) -> Array:
+        """The quantile of the residuals of each group; of samples that are no group, their residuals."""
+        if self._count == len(self._residuals):
+            return self._residuals
+        return np.array([np.quantile(self._residuals[self.groups == each], level) for each in range(self._count)])
+
     @property
     def _size(self) -> float:
         """The deviation of residuals that are normal but for outliers, shrunk to 1 where they are few."""
-        n = len(self._residuals)
-        root = math.sqrt(float(np.mean(np.minimum(self._residuals, 3.0) ** 2)))
+        n, squares = self._count, np.minimum(self._residuals, 3.0) ** 2
+        root = math.sqrt(float(np.mean(np.bincount(self.groups, squares) / np.bincount(self.groups))))
         trust = n / (n + PRIOR_SAMPLES)
         return math.exp(trust * math.log(max(root, 1e-6)))

@@ -16,7 +16,7 @@ from predictors.feature_set import FeatureSet
 from predictors.predictor import Predictor, State
 from predictors.registry import predictor_kind
 
-VERSION = 3
+VERSION = 4
 LARGEST = 512 * 2**20
 """Bytes of a file."""
 LARGEST_HEADER = 64 * 2**20

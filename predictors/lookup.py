@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from predictors.alike import alike, by_group
+from predictors.alike import alike, apart, by_group
 from predictors.averaged_process import Guess
 from predictors.errors import PredictorError
 from predictors.layer_table import UNSURE
@@ -41,7 +41,8 @@ class Lookup(Predictor):
             raise PredictorError(f"{self.name!r} needs values above 0 (got {y.min():g})")
         sums, unsure = self._split(x)
         total = np.maximum(sums.sum(axis=1), SMALLEST)
-        groups = alike(np.concatenate([sums / total[:, None], np.log(total)[:, None]], axis=1), self.seed)
+        places = np.concatenate([sums / total[:, None], np.log(total)[:, None]], axis=1)
+        groups = alike(places, self.seed)
         errors = {}
         for pull in PULLS:
             off = np.empty(len(y))
@@ -53,7 +54,12 @@ class Lookup(Predictor):
         self.pull = min(errors, key=lambda pull: by_group(errors[pull] ** 2, groups))
         self.deviation = max(float(np.sqrt(by_group(errors[self.pull] ** 2, groups))), SMALLEST)
         self.overhead, self.factors = _factors(sums, y, self.pull)
-        held = y * (1 - errors[self.pull])
+        self._alike = apart(places, self.seed)
+        held = np.empty(len(y))
+        for each in range(int(self._alike.max()) + 1):
+            out = self._alike == each
+            overhead, factors = _factors(sums[~out], y[~out], self.pull)
+            held[out] = overhead + sums[out] @ factors
         self._left = Guess(held, self._std(held, unsure))
 
     def _guess(self, x: Array) -> Guess:

@@ -78,6 +78,7 @@ class Predictor(ABC):
         self.samples = 0
         self.training = ""
         self.sources: tuple[str, ...] = ()
+        self._alike: NDArray[np.intp] | None = None  # groups of samples that `_held_out` leaves out together
 
     def fit(self, features: Array, values: Array, sources: Sequence[Source] = ()) -> Self:
         """Learn from measurements.
@@ -156,7 +157,7 @@ class Predictor(ABC):
             "sources": list(self.sources),
             "scores": None if self.scores is None else list(self.scores),
         }
-        held = {"calibration": np.stack([calibration.errors, calibration.deviations])}
+        held = {"calibration": np.stack([calibration.errors, calibration.deviations, calibration.groups])}
         return State(held | {f"own.{key}": value for key, value in arrays.items()}, common | {"own": settings})
 
     @classmethod
@@ -168,8 +169,8 @@ class Predictor(ABC):
         found.sources = tuple(str(name) for name in state.settings["sources"])
         scores = state.settings["scores"]
         found.scores = None if scores is None else Scores(*(np.nan if s is None else float(s) for s in scores))
-        errors, deviations = np.asarray(state.arrays["calibration"], np.float64)
-        found.calibration = Calibration(errors, deviations, cls.belief)
+        errors, deviations, groups = np.asarray(state.arrays["calibration"], np.float64)
+        found.calibration = Calibration(errors, deviations, cls.belief, groups.astype(np.intp))
         own = {key.removeprefix("own."): value for key, value in state.arrays.items() if key.startswith("own.")}
         found._restore(own, state.settings["own"])
         return found
@@ -210,7 +211,7 @@ class Predictor(ABC):
 
     def _calibrate(self, y: Array, held: Guess) -> None:
         deviations = np.maximum(held.std, 1e-12 * np.abs(y).max())
-        self.calibration = Calibration(y - held.mean, deviations, self.belief)
+        self.calibration = Calibration(y - held.mean, deviations, self.belief, self._alike)
         reach = self.calibration.left_out(LEVEL)
         self.scores = Scores.of(y, held.mean, held.mean - reach, held.mean + reach)
 

@@ -356,8 +356,8 @@ def predict(
 
 def _features(network: Any, metric: str, stored: Stored) -> Any:
     """The (1, f) features of a network that a predictor of any networks asks for."""
+    from nas.features.operators import graph_features, operators_of
     from nas.prediction.accuracy_fitting import whole_networks
-    from nas.prediction.device_fitting import graph_features, operators_of
 
     if stored.predictor.features.subject == LAYERS:
         return LayerTable(stored.about.get("layers") or {})(*operators_of([network]))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.features.accuracy_features import AccuracyFeatures
+from nas.features.operators import graph_features
 from nas.jobspec.space_code import space_recipe
 from nas.objectives import deviation
-from nas.prediction.device_fitting import graph_features
 from predictors.accuracy import Accuracy
 from predictors.errors import PredictorError, TooFewSamples
 from predictors.feature_set import FeatureSet, Group

@@ -1,14 +1,13 @@
 """Getting to know a device: choose networks of a space, measure them, and fit what predicts all others."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.features.network_features import SpaceFeatures
+from nas.features.operators import operators_of
 from nas.prediction.measuring import measure_networks
 from predictors.auto import Auto
 from predictors.errors import PredictorError
@@ -22,8 +21,6 @@ from profilers.device import Device
 from profilers.measurement import Measurement
 from profilers.profiler import Profiler
 from search_spaces.genotypes import Population
-from search_spaces.graph import Graph as Network
-from search_spaces.node_table import COLUMNS, node_table
 from search_spaces.space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -55,28 +52,6 @@ class Fitted:
     held: Array
     tested: tuple[Array, Array, Scores] | None
     failed: list[str]
-
-
-class Operators(NamedTuple):
-    """The operators of n networks, one network after the other, as `node_features` and `LayerTable` take them."""
-
-    operators: NDArray[np.str_]
-    numbers: Array
-    starts: NDArray[np.intp]
-    columns: tuple[str, ...]
-
-
-def operators_of(networks: Sequence[Network]) -> Operators:
-    """The tables of networks, one after the other."""
-    tables = [node_table(network) for network in networks]
-    starts = np.array([0, *accumulate(len(table.operators) for table in tables)], np.intp)
-    operators = np.concatenate([table.operators for table in tables])
-    return Operators(operators, np.concatenate([table.numbers for table in tables]), starts, COLUMNS)
-
-
-def graph_features(networks: Sequence[Network]) -> Array:
-    """The (n, f) features of any networks."""
-    return node_features(*operators_of(networks))
 
 
 def fit_device(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nas.prediction.device_fitting import operators_of
+from nas.features.operators import operators_of
 from nas.prediction.measuring import measure_networks
 from predictors.layer_table import COLUMNS
 from profilers.device import Device

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas.prediction.device_fitting import operators_of
+from nas.features.operators import operators_of
 from predictors.errors import FeatureMismatch, PredictorError
 from predictors.layer_table import LAYER_FEATURES, UNSURE, LayerTable
 from predictors.lookup import Lookup
