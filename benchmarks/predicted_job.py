@@ -29,7 +29,7 @@ from nas.front import front, hypervolume
 from nas.jobspec.document import read_document
 from nas.jobspec.load import parse_job
 from nas.jobspec.space_code import space_recipe
-from nas.objectives import deviation, losses
+from nas.objectives import losses
 from nas.results import Results
 from profilers.measurement import Measurement
 from profilers.registry import make_device, open_profiler
@@ -84,10 +84,7 @@ def run(document: dict[str, Any], folder: Path, metric: str) -> Ran:
         found = store.jobs(limit=1)[0]
         objectives = parse_job(found.spec, source=str(file)).objectives
         results = Results.of(objectives, store.evaluations(found.id), store.replications(found.id))
-        told = {each.architecture_key: each for each in store.evaluations(found.id)}
-    searched = results.spared.get(metric, (len(told), 0))[0]
-    late = sum(told[key].metrics.get(deviation(metric), 0.0) > 0 for key in results.replications)
-    return Ran(results, searched + late)
+    return Ran(results, results.spared.get(metric, (len(results.evaluations), 0))[0])
 
 
 def anew(space: SearchSpace, rows: NDArray[np.int16], section: dict[str, Any]) -> Array:

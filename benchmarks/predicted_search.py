@@ -4,8 +4,9 @@
         --other accuracy@cifar10 --evaluations 300 --seeds 5 --json predicted.json
 
 Evaluations are looked up in a table. The front of a search with predictions is that of its finalists, which are
-measured until nobody on the front was predicted; the hypervolumes are shares of that of the search that measured
-everything, up to the worst values of the table. With `--bound` the metric must not exceed that quantile of the table.
+measured until those with predicted values could add hardly anything; the hypervolumes are shares of that of the search
+that measured everything, up to the worst values of the table. With `--bound` the metric must not exceed that quantile
+of the table.
 """
 
 import os
@@ -17,39 +18,51 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.evaluation.evaluator import Request
+from nas.evaluation.evaluator import Evaluator, Request
 from nas.evaluation.predicting_evaluator import PredictingEvaluator
 from nas.evaluation.table_evaluator import TableEvaluator
+from nas.finalists import worth_measuring
 from nas.front import front, hypervolume
 from nas.objectives import Objective, deviation, losses, violations
 from nas.strategies.registry import create, strategy
 from nas.table import Table
+from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
 
 Array = NDArray[np.float64]
 BATCH = 8
 
 
+class Searched(NamedTuple):
+    """What a search was told: genotypes (n, d), losses (n, m), which had predicted values; and what predicted them."""
+
+    genotypes: Population
+    losses: Array
+    predicted: NDArray[np.bool_]
+    predictor: PredictingEvaluator | None
+
+
 def search(
     table: Table, objectives: Sequence[Objective], metric: str, source: str, name: str, evaluations: int, seed: int
-) -> tuple[Array, NDArray[np.intp], NDArray[np.bool_]]:
-    """Search once; returns (n, m) losses as they were told, rows of the table, and which had a predicted value."""
+) -> Searched:
+    """Search once."""
     space = table.space
     assert isinstance(space, SearchSpace)
     searcher = create(strategy(name).options_type(name=name), space, len(objectives), seed)
-    evaluator: Any = TableEvaluator(table, [objective.metric for objective in objectives])
+    evaluator: Evaluator = TableEvaluator(table, [objective.metric for objective in objectives])
+    predictor = None
     if source != "measure":
-        evaluator = PredictingEvaluator(evaluator, space, objectives, {metric: source}, seed=seed)
+        evaluator = predictor = PredictingEvaluator(evaluator, space, objectives, {metric: source}, seed=seed)
     told: list[Array] = []
-    rows: list[int] = []
+    rows: list[Population] = []
     predicted: list[bool] = []
-    while len(rows) < evaluations:
-        population = searcher.ask(min(BATCH, evaluations - len(rows)))
+    while len(predicted) < evaluations:
+        population = searcher.ask(min(BATCH, evaluations - len(predicted)))
         if not len(population):
             break
         evaluator.submit([Request(str(place), row) for place, row in enumerate(population)])
@@ -60,26 +73,31 @@ def search(
         values = {o.metric: np.array([each[o.metric] for each in found]) for o in objectives}
         told.append(losses(objectives, values))
         searcher.tell(population, told[-1], violations(objectives, values))
-        rows += table.rows(population).tolist()
+        rows.append(population)
         predicted += [each.get(deviation(metric), 0.0) > 0 for each in found]
-    return np.concatenate(told), np.array(rows, np.intp), np.array(predicted)
+    return Searched(np.concatenate(rows), np.concatenate(told), np.array(predicted), predictor)
 
 
-def finals(
-    table: Table, objectives: Sequence[Objective], told: Array, rows: NDArray[np.intp], predicted: NDArray[np.bool_]
-) -> tuple[Array, int]:
-    """Measure finalists until nobody on the front was predicted; returns its (k, m) losses and how many that took."""
-    values = {objective.metric: table.column(objective.metric)[rows] for objective in objectives}
-    true = losses(objectives, values)
-    told, open_, extra = told.copy(), predicted.copy(), 0
+def finals(table: Table, objectives: Sequence[Objective], metric: str, searched: Searched) -> tuple[Array, int]:
+    """Measure finalists as a job does; returns the (k, m) losses of those that were measured and how many that took."""
+    metrics = [objective.metric for objective in objectives]
+    values = table.lookup(searched.genotypes, metrics)
+    true, told, open_, extra = losses(objectives, values), searched.losses.copy(), searched.predicted.copy(), 0
     while True:
         heard = {o.metric: o.values(told[:, place]) for place, o in enumerate(objectives)}
         best = front(told, violations(objectives, heard))
-        again = best[open_[best]]
-        if not len(again):
-            return told[best], extra
-        told[again], open_[again] = true[again], False
-        extra += len(again)
+        new = best[worth_measuring(told[best], open_[best])]
+        if not len(new):
+            return told[best[~open_[best]]], extra
+        told[new], open_[new] = true[new], False
+        extra += len(new)
+        assert searched.predictor is not None
+        for place in new:
+            known = {name: float(values[name][place]) for name in metrics}
+            searched.predictor.learn(searched.genotypes[place], known)
+        if open_.any():
+            newer = searched.predictor.predicted(searched.genotypes[open_], [{}] * int(open_.sum()))[metric]
+            told[open_, metrics.index(metric)] = objectives[metrics.index(metric)].losses(newer)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,18 +134,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in range(given.seeds):
             reached: dict[str, float] = {}
             for source in ("measure", "auto", "predict"):
-                told, rows, predicted = search(
-                    table, objectives, metric, source, given.strategy, given.evaluations, seed
-                )
-                found, extra = finals(table, objectives, told, rows, predicted)
+                searched = search(table, objectives, metric, source, given.strategy, given.evaluations, seed)
+                found, extra = finals(table, objectives, metric, searched)
                 scaled = (found - best) / (corner - best)
                 reached[source] = hypervolume(scaled, np.ones(2))
                 record = {
                     "metric": metric,
                     "source": source,
                     "seed": seed,
-                    "evaluations": len(rows),
-                    "measurements": int((~predicted).sum()) + extra,
+                    "evaluations": len(searched.predicted),
+                    "measurements": int((~searched.predicted).sum()) + extra,
                     "hypervolume": reached[source],
                     "share": reached[source] / reached["measure"],
                     "broken": 0 if bound is None else int((found[:, 1] > bound).sum()),

@@ -15,7 +15,7 @@ from nas.evaluation.evaluator import Evaluator, RayEvaluator
 from nas.evaluation.scores import EvaluationData
 from nas.evaluation.timing_actor import describe_devices
 from nas.evaluation.zero_cost_data import ZeroCostData
-from nas.finalists import Finalists
+from nas.finalists import Finalists, Predicts
 from nas.gradient_search import gradient_plan
 from nas.jobspec.metric_names import LEARNED, ZERO_COST
 from nas.jobspec.spec import JobSpec
@@ -290,6 +290,7 @@ class Driver:
                 ],
                 tolerance=spec.measuring.replicate,
                 on_result=self._progress.measuring,
+                predictor=evaluator if isinstance(evaluator, Predicts) else None,
             ).run()
         finally:
             evaluator.close()

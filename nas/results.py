@@ -115,16 +115,19 @@ class Results:
 
     @property
     def spared(self) -> dict[str, tuple[int, int]]:
-        """For each metric that a predictor told of some networks, how many were measured and how many predicted."""
+        """For each metric that a predictor told of some networks, how many were measured and for how many it stood.
+
+        A network whose metric was predicted in the search and that was measured at its end counts as measured.
+        """
         found = {}
-        for objective in self.objectives:
+        for metric in (objective.metric for objective in self.objectives):
             told = [
-                e.metrics[deviation(objective.metric)]
-                for e in self.evaluations
-                if deviation(objective.metric) in e.metrics
+                each.metrics[deviation(metric)] > 0 and metric not in self._anew(each)
+                for each in self.evaluations
+                if deviation(metric) in each.metrics
             ]
             if told:
-                found[objective.metric] = (sum(value == 0 for value in told), sum(value > 0 for value in told))
+                found[metric] = (len(told) - sum(told), sum(told))
         return found
 
     @property

@@ -11,17 +11,24 @@ from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.evaluation.learned_metric import Guess, LearnedMetric
 from nas.features.accuracy_features import AccuracyFeatures
 from nas.features.network_features import SpaceFeatures
-from nas.front import front
+from nas.front import front, hypervolume
 from nas.jobspec.metric_names import LEARNED
 from nas.objectives import Objective, deviation, losses, violations
 from predictors.accuracy import Accuracy
 from predictors.auto import Auto
 from search_spaces.costs.static import costs
+from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
 
 Array = NDArray[np.float64]
 
-FOR_AUTO, FOR_PREDICT = "auto", "predict"
+WORTH = 0.02
+"""The share of the front's hypervolume that must depend on a prediction for it to be measured during the search.
+
+What depends on it is what the network adds at the better end of its 90 % interval beyond what it adds at the worse."""
+CORNER = 0.1
+"""How far the reference point lies beyond the worst losses of the front, as a share of their range."""
+FOR_AUTO = "auto"
 
 
 class _Pending(NamedTuple):
@@ -35,9 +42,11 @@ class _Pending(NamedTuple):
 class PredictingEvaluator:
     """Stands before another evaluator and spares it measurements.
 
-    The first networks are measured. Then each gets a predicted value, and whatever else is asked is evaluated. A
-    network that joins the front if the prediction holds, and may meet the bounds, which its 90 % interval tells, is
-    measured after all where the metric is to come from `auto`. The predictors learn from every measurement.
+    The first networks are measured. Then each gets a predicted value, and whatever else is asked is evaluated. Where
+    the metric is to come from `auto`, a network is measured after all when its interval is too wide to tell what it
+    adds to the front: when that differs by more than `WORTH` of the front's hypervolume between the ends of the
+    interval. What surely joins the front is told as predicted, and measured at the end of the search if it is still
+    on it, as all is that a job reports (`nas.finalists`). The predictors learn from every measurement.
 
     Args:
         inner: what evaluates and measures; closed with this.
@@ -69,15 +78,16 @@ class PredictingEvaluator:
         self._learned = {
             metric: LearnedMetric(learned(), Accuracy, hints, seed=seed)
             if metric in LEARNED
-            else LearnedMetric(plain(), Auto, seed=seed)
+            else LearnedMetric(plain(), Auto, priced=space, seed=seed)
             for metric in sources
         }
         self._seen: list[Array] = []
+        self._range = np.full((2, len(self._objectives)), np.nan)  # of the losses of all that met the bounds
         self._pending: dict[str, _Pending] = {}
         self._measuring: dict[str, Request] = {}
         self._begun: dict[str, Evaluated] = {}  # what was found before it was known that more has to be measured
         for genotype, metrics in history:
-            self._learn(genotype, metrics)
+            self.learn(genotype, metrics)
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests."""
@@ -111,6 +121,28 @@ class PredictingEvaluator:
         """Let go of all actors."""
         self._inner.close()
 
+    def learn(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> None:
+        """Take in what was measured; what an earlier part of the job predicted is no measurement."""
+        for metric, learned in self._learned.items():
+            value = metrics.get(metric, np.nan)
+            if np.isfinite(value) and metrics.get(deviation(metric), 0.0) == 0:
+                learned.learn(genotype, metrics, value)
+        self._see(genotype, metrics)
+
+    def predicted(self, population: Population, known: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+        """For each metric that can be predicted, what is predicted of (n, d) genotypes from all that was measured.
+
+        Args:
+            population: the genotypes.
+            known: what is known of each, hints among it.
+        """
+        found = {}
+        for metric, learned in self._learned.items():
+            learned.fit()
+            if learned.ready:
+                found[metric] = learned.guesses(population, known)[0]
+        return found
+
     def _finished(self, answer: Evaluated) -> bool:
         """Whether an answer is final; the measurement of one that is not is on its way."""
         pending = self._pending.pop(answer.key, None)
@@ -121,7 +153,7 @@ class PredictingEvaluator:
                 answer.seconds += begun.seconds
                 answer.device_seconds += begun.device_seconds
             if answer.error is None and answer.stopped is None:
-                self._learn(request.genotype, answer.metrics)
+                self.learn(request.genotype, answer.metrics)
             if answer.error is None:
                 answer.metrics = {**{deviation(metric): 0.0 for metric in self._sources}, **answer.metrics}
             return True
@@ -147,32 +179,34 @@ class PredictingEvaluator:
     def _needed(
         self, genotype: NDArray[np.int16], guesses: Mapping[str, Guess], metrics: Mapping[str, float]
     ) -> set[str]:
-        """The metrics that must be measured because the network may be wanted."""
+        """The metrics that must be measured because it is open what the network adds to the front."""
         open_to = {metric: guess for metric, guess in guesses.items() if self._sources[metric] == FOR_AUTO}
         if not open_to:
             return set()
         rising = {o.metric for o in self._objectives if o.direction == "max"}
-        best = {metric: guess.high if metric in rising else guess.low for metric, guess in open_to.items()}
-        _, broken = self._losses(genotype, {**metrics, **best})
-        lost, _ = self._losses(genotype, metrics)
-        if not np.isfinite(lost).all() or broken > 0:
+        ends = []
+        for better in (True, False):
+            told = {m: guess.high if (m in rising) == better else guess.low for m, guess in open_to.items()}
+            lost, broken = self._losses(genotype, {**metrics, **told})
+            ends.append(lost if np.isfinite(lost).all() and broken <= 0 else None)
+        if ends[0] is None:
             return set()
-        known = np.array(self._seen).reshape(-1, len(self._objectives))
-        dominated = ((known <= lost).all(axis=1) & (known < lost).any(axis=1)).any()
-        return set() if dominated else set(open_to)
-
-    def _learn(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> None:
-        """Take in what was measured; what an earlier part of the job predicted is no measurement."""
-        for metric, learned in self._learned.items():
-            value = metrics.get(metric, np.nan)
-            if np.isfinite(value) and metrics.get(deviation(metric), 0.0) == 0:
-                learned.learn(genotype, metrics, value)
-        self._see(genotype, metrics)
+        if not self._seen:
+            return set(open_to)
+        known = np.array(self._seen)
+        low, high = known.min(axis=0), known.max(axis=0)
+        wide = self._range[1] - self._range[0]
+        span = np.where(high > low, high - low, np.where(wide > 0, wide, 1.0))
+        corner = high + CORNER * span
+        volume = hypervolume(known / span, corner / span)
+        added = [0.0 if end is None else hypervolume(np.vstack([known, end]) / span, corner / span) for end in ends]
+        return set(open_to) if added[0] - max(added[1], volume) > WORTH * volume else set()
 
     def _see(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> None:
         """Keep the front of what is known."""
         lost, broken = self._losses(genotype, metrics)
         if np.isfinite(lost).all() and broken <= 0:
+            self._range = np.stack([np.fmin(self._range[0], lost), np.fmax(self._range[1], lost)])
             everything = np.array([*self._seen, lost])
             self._seen = [everything[place] for place in front(everything)]
 

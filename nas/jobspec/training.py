@@ -25,7 +25,7 @@ class AccuracySpec(BaseModel):
     Attributes:
         source: `supernet`, its part of the shared weights; `train`, a training of its own; `predict`, those weights
             for the first networks and a predictor that learned from them for the others; `auto`, the shared weights for
-            networks that may join the front and a predictor for the others; or `zero_cost:NAME`, which makes
+            those of which the predictor cannot tell what they add to the front, too; or `zero_cost:NAME`, which makes
             `zero_cost@NAME` the objective in the place of accuracy. In a job it is `from`.
         stop_confidence: with which an evaluation with shared weights is cut short after a part of the validation
             samples, when the network is then below the accuracy that it needs to join the front; null for never. Where
