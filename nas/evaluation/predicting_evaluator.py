@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
-from nas.evaluation.learned_metric import Guess, LearnedMetric
+from nas.evaluation.learned_metric import FIRST, Guess, LearnedMetric
 from nas.features.accuracy_features import AccuracyFeatures
 from nas.features.network_features import SpaceFeatures
 from nas.front import front, hypervolume
@@ -26,6 +26,9 @@ WORTH = 0.02
 """The share of the front's hypervolume that must depend on a prediction for it to be measured during the search.
 
 What depends on it is what the network adds at the better end of its 90 % interval beyond what it adds at the worse."""
+SHARE, BESIDE = 0.05, 1.5
+"""At most this share of all networks is measured during the search beside this many times the first ones: where a
+device is noisy, intervals stay wide however much is measured."""
 CORNER = 0.1
 """How far the reference point lies beyond the worst losses of the front, as a share of their range."""
 FOR_AUTO = "auto"
@@ -45,8 +48,9 @@ class PredictingEvaluator:
     The first networks are measured. Then each gets a predicted value, and whatever else is asked is evaluated. Where
     the metric is to come from `auto`, a network is measured after all when its interval is too wide to tell what it
     adds to the front: when that differs by more than `WORTH` of the front's hypervolume between the ends of the
-    interval. What surely joins the front is told as predicted, and measured at the end of the search if it is still
-    on it, as all is that a job reports (`nas.finalists`). The predictors learn from every measurement.
+    interval. But few of many are, so that noise does not have all of them measured. What surely joins the front is
+    told as predicted, and measured at the end of the search if it is still on it, as all is that a job reports
+    (`nas.finalists`). The predictors learn from every measurement.
 
     Args:
         inner: what evaluates and measures; closed with this.
@@ -86,7 +90,10 @@ class PredictingEvaluator:
         self._pending: dict[str, _Pending] = {}
         self._measuring: dict[str, Request] = {}
         self._begun: dict[str, Evaluated] = {}  # what was found before it was known that more has to be measured
+        self._answered = self._measured = 0  # networks, in the search
         for genotype, metrics in history:
+            self._answered += 1
+            self._measured += all(metrics.get(deviation(metric), 0.0) == 0 for metric in sources)
             self.learn(genotype, metrics)
 
     def submit(self, requests: Sequence[Request]) -> None:
@@ -96,6 +103,7 @@ class PredictingEvaluator:
             open_to = [m for m, learned in self._learned.items() if learned.ready and m not in request.known]
             if not open_to:
                 self._measuring[request.key] = request
+                self._measured += 1
                 plain.append(request)
                 continue
             later = tuple(metric for metric in open_to if self._learned[metric].hints)
@@ -152,6 +160,7 @@ class PredictingEvaluator:
                 answer.measurements = {**begun.measurements, **answer.measurements}
                 answer.seconds += begun.seconds
                 answer.device_seconds += begun.device_seconds
+            self._answered += 1
             if answer.error is None and answer.stopped is None:
                 self.learn(request.genotype, answer.metrics)
             if answer.error is None:
@@ -169,8 +178,10 @@ class PredictingEvaluator:
             known |= {deviation(metric): guess.std for metric, guess in guesses.items() if metric not in needed}
             request = Request(answer.key, genotype, known)
             self._measuring[answer.key], self._begun[answer.key] = request, answer
+            self._measured += 1
             self._inner.submit([request])
             return False
+        self._answered += 1
         for metric in self._sources:
             answer.metrics[deviation(metric)] = guesses[metric].std if metric in guesses else 0.0
         self._see(genotype, answer.metrics)
@@ -181,7 +192,7 @@ class PredictingEvaluator:
     ) -> set[str]:
         """The metrics that must be measured because it is open what the network adds to the front."""
         open_to = {metric: guess for metric, guess in guesses.items() if self._sources[metric] == FOR_AUTO}
-        if not open_to:
+        if not open_to or self._measured >= BESIDE * FIRST + SHARE * self._answered:
             return set()
         rising = {o.metric for o in self._objectives if o.direction == "max"}
         ends = []

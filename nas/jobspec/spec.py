@@ -213,7 +213,7 @@ class ObjectiveSpec(Objective):
 
     Attributes:
         source: how values of a device come about; in a job it is `from`. `measure`: each network is measured.
-            `predict`: the first ones are, and a predictor that learned from them tells the others. `auto`: so are those
+            `predict`: the first ones are, and a predictor that learned from them tells the others. `auto`: so are a few
             of which the predictor cannot tell what they add to the front. What is reported in the end is always
             measured.
     """
