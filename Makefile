@@ -40,7 +40,7 @@ demo: $(VENV)/.demo
 	$(BIN)/nas export latest --store sqlite:///out/nas.db --output out/digits.onnx --force
 
 test: $(VENV)/.test $(VENV)/.browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The pictures of the README, taken by the tests of pages.
 screenshots: $(VENV)/.test $(VENV)/.browser
