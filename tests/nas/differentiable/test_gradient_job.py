@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from gradient_jobs import CELLS, NPU, SIZES, job
 
-from nas import driver, gradient_rounds
+from nas import driver
 from nas.cluster import local_cluster
+from nas.differentiable import rounds as gradient_rounds
 from nas.driver import Driver, JobFailed
 from nas.features.network_features import SpaceFeatures
 from nas.jobspec.errors import JobSpecError
