@@ -5,8 +5,8 @@
 Runs a job (`examples/int8.yaml` unless `--job` names another one with an fp32 and an int8 device of this host) as
 `nas run` does, with a store of its own. Then each layer of the same networks is timed in both formats, with random
 weights; layers are put together by what they are. (Timing a layer takes a microsecond or two, which small layers
-show.) Integers do not make everything faster: which kinds of layers take as
-long as before, or longer, depends on the processor, and is told.
+show.) Integers do not make everything faster: which kinds of layers take as long as before, or longer, depends on the
+processor, and is told.
 """
 
 import argparse
