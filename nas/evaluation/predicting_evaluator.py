@@ -99,17 +99,18 @@ class PredictingEvaluator:
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests."""
         plain = []
-        for request in requests:
-            open_to = [m for m, learned in self._learned.items() if learned.ready and m not in request.known]
-            if not open_to:
+        guessed = self._guessed(requests)
+        for request, guesses in zip(requests, guessed, strict=True):
+            later = tuple(
+                metric
+                for metric, learned in self._learned.items()
+                if learned.ready and learned.hints and metric not in request.known
+            )
+            if not (guesses or later):
                 self._measuring[request.key] = request
                 self._measured += 1
                 plain.append(request)
                 continue
-            later = tuple(metric for metric in open_to if self._learned[metric].hints)
-            guesses = {
-                metric: self._learned[metric].guess(request.genotype, {}) for metric in open_to if metric not in later
-            }
             self._pending[request.key] = _Pending(request, guesses, later)
             expected = {metric: guess.mean for metric, guess in guesses.items()} | dict.fromkeys(later, np.nan)
             plain.append(Request(request.key, request.genotype, {**request.known, **expected}))
@@ -135,7 +136,7 @@ class PredictingEvaluator:
             value = metrics.get(metric, np.nan)
             if np.isfinite(value) and metrics.get(deviation(metric), 0.0) == 0:
                 learned.learn(genotype, metrics, value)
-        self._see(genotype, metrics)
+        self._see({**costs(self._space.graph(genotype)), **metrics})
 
     def predicted(self, population: Population, known: Sequence[Mapping[str, float]]) -> dict[str, Array]:
         """For each metric that can be predicted, what is predicted of (n, d) genotypes from all that was measured.
@@ -149,6 +150,19 @@ class PredictingEvaluator:
             learned.fit()
             if learned.ready:
                 found[metric] = learned.guesses(population, known)[0]
+        return found
+
+    def _guessed(self, requests: Sequence[Request]) -> list[dict[str, Guess]]:
+        """For each request, what is guessed of the metrics that need no hints."""
+        found: list[dict[str, Guess]] = [{} for _ in requests]
+        for metric, learned in self._learned.items():
+            places = [place for place, request in enumerate(requests) if metric not in request.known]
+            if not learned.ready or learned.hints or not places:
+                continue
+            rows = np.stack([requests[place].genotype for place in places])
+            columns = learned.guesses(rows, [{}] * len(places))
+            for place, *values in zip(places, *(column.tolist() for column in columns), strict=True):
+                found[place][metric] = Guess(*values)
         return found
 
     def _finished(self, answer: Evaluated) -> bool:
@@ -172,7 +186,8 @@ class PredictingEvaluator:
             return True
         guesses = {**pending.guesses, **{m: self._learned[m].guess(genotype, answer.metrics) for m in pending.later}}
         answer.metrics.update({metric: guess.mean for metric, guess in guesses.items()})
-        needed = self._needed(genotype, guesses, answer.metrics)
+        static = costs(self._space.graph(genotype))
+        needed = self._needed(guesses, {**static, **answer.metrics})
         if needed:
             known = {metric: value for metric, value in answer.metrics.items() if metric not in needed}
             known |= {deviation(metric): guess.std for metric, guess in guesses.items() if metric not in needed}
@@ -184,12 +199,10 @@ class PredictingEvaluator:
         self._answered += 1
         for metric in self._sources:
             answer.metrics[deviation(metric)] = guesses[metric].std if metric in guesses else 0.0
-        self._see(genotype, answer.metrics)
+        self._see({**static, **answer.metrics})
         return True
 
-    def _needed(
-        self, genotype: NDArray[np.int16], guesses: Mapping[str, Guess], metrics: Mapping[str, float]
-    ) -> set[str]:
+    def _needed(self, guesses: Mapping[str, Guess], metrics: Mapping[str, float]) -> set[str]:
         """The metrics that must be measured because it is open what the network adds to the front."""
         open_to = {metric: guess for metric, guess in guesses.items() if self._sources[metric] == FOR_AUTO}
         if not open_to or self._measured >= BESIDE * FIRST + SHARE * self._answered:
@@ -198,7 +211,7 @@ class PredictingEvaluator:
         ends = []
         for better in (True, False):
             told = {m: guess.high if (m in rising) == better else guess.low for m, guess in open_to.items()}
-            lost, broken = self._losses(genotype, {**metrics, **told})
+            lost, broken = self._losses({**metrics, **told})
             ends.append(lost if np.isfinite(lost).all() and broken <= 0 else None)
         if ends[0] is None:
             return set()
@@ -213,16 +226,15 @@ class PredictingEvaluator:
         added = [0.0 if end is None else hypervolume(np.vstack([known, end]) / span, corner / span) for end in ends]
         return set(open_to) if added[0] - max(added[1], volume) > WORTH * volume else set()
 
-    def _see(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> None:
+    def _see(self, metrics: Mapping[str, float]) -> None:
         """Keep the front of what is known."""
-        lost, broken = self._losses(genotype, metrics)
+        lost, broken = self._losses(metrics)
         if np.isfinite(lost).all() and broken <= 0:
             self._range = np.stack([np.fmin(self._range[0], lost), np.fmax(self._range[1], lost)])
             everything = np.array([*self._seen, lost])
             self._seen = [everything[place] for place in front(everything)]
 
-    def _losses(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> tuple[Array, float]:
-        """The (m,) losses and the violation of one network."""
-        known = {**costs(self._space.graph(genotype)), **metrics}
-        values = {o.metric: np.array([known.get(o.metric, np.nan)]) for o in self._objectives}
+    def _losses(self, metrics: Mapping[str, float]) -> tuple[Array, float]:
+        """The (m,) losses and the violation of one network whose metrics are known, static ones among them."""
+        values = {o.metric: np.array([metrics.get(o.metric, np.nan)]) for o in self._objectives}
         return losses(self._objectives, values)[0], float(violations(self._objectives, values)[0])

@@ -138,7 +138,7 @@ def test_auto_measures_what_is_open(
     bench = Bench(space)
     evaluator = PredictingEvaluator(bench, space, OBJECTIVES, {LATENCY: "auto"}, history=history)
     told = Guess(0.7, std, 0.7 - 1.645 * std, 0.7 + 1.645 * std)
-    monkeypatch.setattr(LearnedMetric, "guess", lambda self, genotype, metrics: told)
+    monkeypatch.setattr(LearnedMetric, "guesses", lambda self, rows, known: [np.full(len(rows), v) for v in told])
     evaluator.submit([Request("a", rows[50], {"accuracy": accuracy})])
     (answer,) = evaluator.wait()
     assert bench.measured == (["a"] if measured else [])
@@ -149,7 +149,8 @@ def test_noise_does_not_have_all_measured(
     space: NasBench201, rows: Population, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where every network looks as if it may be the best, few of many are measured, also when a job goes on."""
-    monkeypatch.setattr(LearnedMetric, "guess", lambda self, genotype, metrics: Guess(0.5, 0.5, 1e-6, 1.0))
+    told = Guess(0.5, 0.5, 1e-6, 1.0)
+    monkeypatch.setattr(LearnedMetric, "guesses", lambda self, rows, known: [np.full(len(rows), v) for v in told])
     found, bench, _ = run("auto", rows, space)
     most = BESIDE * FIRST + SHARE * len(rows)
     assert most - 2 <= len(bench.measured) <= most + 1
