@@ -9,7 +9,7 @@ from search_spaces.gradient.logits import Logits
 from search_spaces.gradient.masks import Masks
 from search_spaces.gradient.stability import Stability
 from search_spaces.supernet.supernet import Supernet
-from search_spaces.training.optimiser import OPTIMISER_STATE
+from search_spaces.training.optimiser import OPTIMISER_STATE, Optimiser
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -32,8 +32,8 @@ class LearnedState:
         supernet: Supernet,
         masks: Masks | None,
         logits: Logits,
-        optimiser: torch.optim.Optimizer,
-        logits_optimiser: torch.optim.Optimizer,
+        optimiser: Optimiser,
+        logits_optimiser: Optimiser,
         kind: str,
         stability: Stability,
     ) -> None:
@@ -47,7 +47,7 @@ class LearnedState:
         for kind, name, value, optimiser, keys in self._learned():
             found[f"{kind}/{name}"] = value
             state = optimiser.state.get(value, {})
-            found.update({f"{kind} optimiser/{name}/{key}": state[key] for key in keys if state.get(key) is not None})
+            found.update({f"{kind} optimiser/{name}/{key}": state[key] for key in keys if key in state})
         for place, values in enumerate(self.stability.past):
             found.update({f"past {place}/{name}": each for name, each in zip(self._names, values, strict=True)})
         return found
@@ -74,9 +74,7 @@ class LearnedState:
             kept = {key: tensors[part].clone() for key, part in parts.items() if part in tensors}
             optimiser.state.pop(value, None)
             if kept:
-                optimiser.state[value] = {
-                    key: tensor if key == "step" else tensor.to(value.device) for key, tensor in kept.items()
-                }
+                optimiser.state[value] = {key: tensor.to(value.device) for key, tensor in kept.items()}
         self.stability.past.clear()
         for place in range(self.stability.past.maxlen or 0):
             found = [tensors.get(f"past {place}/{name}") for name in self._names]
@@ -88,7 +86,7 @@ class LearnedState:
     def _names(self) -> tuple[str, ...]:
         return tuple(self.logits.space.names)
 
-    def _learned(self) -> Iterator[tuple[str, str, nn.Parameter, torch.optim.Optimizer, tuple[str, ...]]]:
+    def _learned(self) -> Iterator[tuple[str, str, nn.Parameter, Optimiser, tuple[str, ...]]]:
         """All that is learned: its kind, name and tensor, what moves it and what that keeps of it."""
         for name, value in self.supernet.shared.items():
             yield "weights", name, value, self._optimiser, OPTIMISER_STATE[self._kind]

@@ -32,7 +32,7 @@ from search_spaces.supernet.supernet import Supernet
 from search_spaces.training.checkpoint import load_checkpoint, read_notes, save_checkpoint
 from search_spaces.training.data import TrainingData
 from search_spaces.training.loop import OnStep, TrainingError
-from search_spaces.training.optimiser import weights_optimiser
+from search_spaces.training.optimiser import Adam, weights_optimiser
 
 
 class GradientSearch:
@@ -103,9 +103,8 @@ class GradientSearch:
         self.weights += scores
         decay = method.decay if settings.logits_weight_decay is None else settings.logits_weight_decay
         self.steps = len(self._halves[0]) // settings.batch_size
-        self.logits_optimiser = torch.optim.Adam(
-            self.logits.values, settings.logits_rate(self.steps), method.betas, weight_decay=decay
-        )
+        group = {"params": self.logits.values, "weight_decay": decay}
+        self.logits_optimiser = Adam([group], settings.logits_rate(self.steps), method.betas)
         self.stability = Stability(settings)
         self.derivation = Derivation(space, None if term is None else term.budget)
         self._state = LearnedState(

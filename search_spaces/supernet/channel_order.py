@@ -18,11 +18,14 @@ from search_spaces.supernet.channel_axes import Axis, AxisGroup, axis_groups
 from search_spaces.supernet.phases import PhaseNetworks
 from search_spaces.supernet.supernet import Supernet
 
+State = Mapping[Tensor, Mapping[str, Tensor]]
+"""Tensors by name, of each tensor that is learned."""
+
 SAMPLED = 200
 
 
 @torch.no_grad()
-def order_channels(supernet: Supernet, optimiser: torch.optim.Optimizer, earlier: Sequence[PhaseNetworks]) -> None:
+def order_channels(supernet: Supernet, state: State, earlier: Sequence[PhaseNetworks]) -> None:
     """Sort the channels of every elastic channel axis, the most important first, in weights and optimiser state.
 
     The largest network computes the same function afterwards, and so do the networks of the `earlier` phases: channels
@@ -31,7 +34,7 @@ def order_channels(supernet: Supernet, optimiser: torch.optim.Optimizer, earlier
 
     Args:
         supernet: the shared tensors, changed in place.
-        optimiser: of these tensors; what it has for each of their entries moves along.
+        state: what an optimiser keeps of these tensors; what it has for each of their entries moves along.
         earlier: phases that were trained.
     """
     space, rng = supernet.space, np.random.default_rng(0)
@@ -51,8 +54,8 @@ def order_channels(supernet: Supernet, optimiser: torch.optim.Optimizer, earlier
         )
         for name, axis in group.axes:
             for tensor in supernet.stored(name):
-                for each in (tensor, *optimiser.state.get(tensor, {}).values()):
-                    if each is not None and each.shape == tensor.shape:
+                for each in (tensor, *state.get(tensor, {}).values()):
+                    if each.shape == tensor.shape:
                         each.copy_(each.index_select(axis, order))
 
 

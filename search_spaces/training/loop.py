@@ -190,18 +190,17 @@ class TrainingLoop(ABC, Generic[Settings]):
     def _update(self) -> None:
         """One step of the optimiser."""
         if self.settings.gradient_clip is not None:
-            self.scaler.unscale_(self.optimiser)
+            self.scaler.unscale_(self.optimiser)  # type: ignore[arg-type]  # the same
             torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.settings.gradient_clip)
-        self.scaler.step(self.optimiser)
+        self.scaler.step(self.optimiser)  # type: ignore[arg-type]  # it asks for no more than groups and a step
         self.scaler.update()
 
     def _tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint holds."""
         tensors: dict[str, Tensor] = {f"weights/{name}": value for name, value in self.supernet.shared.items()}
         for name, value in self.supernet.shared.items():
-            for key, state in self.optimiser.state[value].items():
-                if state is not None:
-                    tensors[f"optimiser/{name}/{key}"] = state
+            for key, state in self.optimiser.state.get(value, {}).items():
+                tensors[f"optimiser/{name}/{key}"] = state
         return tensors
 
     def _restore(self, path: Path) -> dict[str, Tensor]:

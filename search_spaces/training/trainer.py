@@ -55,7 +55,7 @@ class SupernetTrainer(TrainingLoop[TrainingSettings]):
     def _begin_epoch(self) -> None:
         index, done = self.settings.place(self.epoch)
         if self.settings.schedule[index].order_channels and not done:
-            order_channels(self.supernet, self.optimiser, self.phases[:index])
+            order_channels(self.supernet, self.optimiser.state, self.phases[:index])
 
     def _learning_rate(self, step: int) -> float:
         """It rises and falls anew in each phase."""

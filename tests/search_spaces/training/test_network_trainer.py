@@ -10,7 +10,6 @@ from search_spaces.families.mobilenet_v3 import MobileNetV3
 from search_spaces.supernet.evaluation import evaluate
 from search_spaces.supernet.supernet import Supernet
 from search_spaces.training.checkpoint import CheckpointError
-from search_spaces.training.lion import Lion
 from search_spaces.training.network_settings import NetworkSettings
 from search_spaces.training.network_trainer import NetworkTrainer, load_network
 from search_spaces.training.settings import TrainingSettings
@@ -122,20 +121,3 @@ def test_it_begins_with_the_weights_of_a_supernet(small_space: MobileNetV3, data
     torch.testing.assert_close(weights, supernet.supernet.weights(genotype))
     with pytest.raises(ValueError, match=r"the network needs .* to begin with, got"):
         NetworkTrainer(small_space, small_space.largest(), QUICK, *data, start=weights)
-
-
-def test_lion_takes_the_steps_of_the_paper() -> None:
-    """Algorithm 2 of arXiv 2302.06675, written out for a few steps."""
-    rng = np.random.default_rng(0)
-    weight, momentum, rate, decay = rng.standard_normal(5), np.zeros(5), 0.01, 0.1
-    parameter = torch.nn.Parameter(torch.from_numpy(weight.copy()))
-    optimiser = Lion([{"params": [parameter], "weight_decay": decay}], lr=rate, betas=(0.9, 0.99))
-    for _ in range(6):
-        gradient = rng.standard_normal(5)
-        parameter.grad = torch.from_numpy(gradient.copy())
-        optimiser.step()
-        update = np.sign(0.9 * momentum + (1 - 0.9) * gradient)
-        momentum = 0.99 * momentum + (1 - 0.99) * gradient
-        weight = weight - rate * (update + decay * weight)
-        np.testing.assert_allclose(parameter.detach().numpy(), weight, rtol=1e-12)
-    np.testing.assert_allclose(optimiser.state[parameter]["exp_avg"].numpy(), momentum, rtol=1e-12)
