@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from profilers.analytic import AnalyticDevice
 from profilers.analytic_profiler import AnalyticProfiler
@@ -134,35 +136,32 @@ def test_runs_are_counted(profiler: Profiler, device: Device) -> None:
     assert seen.session_ms > 0
 
 
-def fastest(profiler: Profiler, device: Device, model: bytes) -> float:
-    """The fastest of the timed runs of three measurements, in milliseconds."""
-    return min(float(profiler.profile(model, device).samples_ms.min()) for _ in range(3))
+def fastest(profiler: Profiler, device: Device, models: list[bytes], passes: int) -> NDArray[np.float64]:
+    """The fastest run of each model, in milliseconds, of measurements that take turns: others use the machine too."""
+    times = np.full(len(models), np.inf)
+    for _ in range(passes):
+        for index, seen in enumerate(profiler.profile_all(models, device)):
+            assert isinstance(seen, Measurement)
+            times[index] = min(times[index], seen.samples_ms.min())
+    return times
 
 
 def test_same_model_twice(profiler: Profiler, device: Device) -> None:
-    """The same model gives the same time; the fastest run of each, since the machine is shared with other tests."""
-    model = onnx_models.conv_net()
-    first, second = (fastest(profiler, device, model) for _ in range(2))
+    """The same model gives the same time."""
+    first, second = fastest(profiler, device, [onnx_models.conv_net()] * 2, passes=5)
     assert max(first, second) / min(first, second) < 1.5
 
 
 def test_ranking_agrees_with_cost(profiler: Profiler, device: Device) -> None:
-    """Ten networks, each at least twice as costly as the one before, are ranked by it; a browser gets smaller ones."""
-    size = 16 if device.kind == "browser" else 32
-    shapes = [(1, 16), (2, 16), (4, 16), (8, 16), (5, 32), (9, 32), (5, 64), (9, 64), (17, 64)]
-    models = [onnx_models.conv_net(layers=1, channels=16, size=size // 2)]
-    models += [onnx_models.conv_net(layers=layers, channels=channels, size=size) for layers, channels in shapes]
-    times = []
-    for seen in profiler.profile_all(models, device):
-        assert isinstance(seen, Measurement)
-        times.append(float(seen.samples_ms.min()))
-    assert len(times) == 10
-    assert times == sorted(times)
+    """Networks, each about twice as costly as the one before, are ranked by it; two neighbours may change places."""
+    sizes = np.array([8, 12, 16, 24, 32, 48, 64, 96, 128, 192]) // (2 if device.kind == "browser" else 1)
+    times = fastest(profiler, device, [onnx_models.conv_net(channels=16, size=int(size)) for size in sizes], passes=3)
+    assert spearmanr(times, sizes).statistic > 0.985
 
 
 @pytest.mark.usefixtures("runs")
 def test_agrees_with_onnxruntime_called_directly(profiler: Profiler, device: Device) -> None:
-    """The fastest run is as fast as in a plain script; medians of two spells differ on a machine that is shared.
+    """The fastest run is as fast as in a plain script that takes turns with it: others use the machine too.
 
     A browser runs WebAssembly and no machine code, so that it is slower, and not by orders of magnitude.
     """
@@ -176,13 +175,15 @@ def test_agrees_with_onnxruntime_called_directly(profiler: Profiler, device: Dev
     options.intra_op_num_threads = int(device.description["threads"])
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     image = np.random.default_rng(0).standard_normal((batch, 3, 32, 32), dtype=np.float32)
-    times = []
-    for _ in range(120):
-        start = time.perf_counter()
-        session.run(None, {"image": image})
-        times.append((time.perf_counter() - start) * 1e3)
+    plain, ours = np.inf, np.inf
+    for _ in range(5):
+        for _ in range(60):
+            start = time.perf_counter()
+            session.run(None, {"image": image})
+            plain = min(plain, (time.perf_counter() - start) * 1e3)
+        ours = min(ours, float(profiler.profile(model, device).samples_ms.min()))
     slowest = 40 if device.kind == "browser" else 1.5
-    assert 1 / 1.5 < fastest(profiler, device, model) / min(times) < slowest
+    assert 1 / 1.5 < ours / plain < slowest
 
 
 def test_models_together(profiler: Profiler, device: Device) -> None:
