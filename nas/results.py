@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from nas.front import front, hypervolume, knee, nearest, normalise, usable
 from nas.objectives import Objective, deviation, losses, violations
-from storage.records import Evaluation, Replication
+from storage.records import Evaluation, Job, JobStatus, Replication
+from storage.store import ResultStore
 
 
 class NothingFound(ValueError):
@@ -75,6 +76,22 @@ class Results:
         allowed = np.flatnonzero(np.array(whole, np.bool_) & np.array(known, np.bool_))
         best = allowed[front(lost[allowed], broken[allowed])]
         return cls(objectives, evaluations, values, lost, broken, best, anew)
+
+    @classmethod
+    def load(cls, store: ResultStore, job: Job, *, front_alone: bool = False) -> "Results":
+        """See what a store has of a job.
+
+        Args:
+            store: where the job is.
+            job: what is seen, through the objectives of its spec.
+            front_alone: whether its front will do, where the store keeps it: quick, however much was found.
+        """
+        objectives = [Objective(**given) for given in job.spec["objectives"]]
+        proven, replications = job.status is JobStatus.SUCCEEDED, store.replications(job.id)
+        # While finalists are measured anew or trained, the front that is kept is still that of the search.
+        kept = front_alone and (proven or not (replications or store.trainings(job.id)))
+        evaluations = (store.front(job.id) if kept else []) or store.evaluations(job.id)
+        return cls.of(objectives, evaluations, replications, proven=proven)
 
     @property
     def final(self) -> "Results":

@@ -11,7 +11,6 @@ from nas.cli.output import messages, print_json, print_table
 from nas.jobspec.load import parse_job
 from nas.results import NothingFound, Results
 from profilers.host import PRECISIONS
-from storage.records import JobStatus
 
 
 def export(
@@ -39,12 +38,7 @@ def export(
             found = find_job(opened, job)
             source = f"the stored spec of job {found.id}"
             spec = parse_job(found.spec, source=source, allow_code=allow_code)
-            results = Results.of(
-                spec.objectives,
-                opened.evaluations(found.id),
-                opened.replications(found.id),
-                proven=found.status is JobStatus.SUCCEEDED,
-            )
+            results = Results.load(opened, found, front_alone=pick == "knee" or pick.startswith("best:"))
         try:
             chosen = results.pick(pick)
         except NothingFound as error:

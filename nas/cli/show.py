@@ -11,9 +11,8 @@ from nas.cli.options import AsJson, Default, JobId, StoreUrl, find_job, open_sto
 from nas.cli.output import messages, print_csv, print_json, print_table
 from nas.cli.report import ENDING, write_report
 from nas.cli.tables import front_rows, training_rows, training_summary
-from nas.objectives import Objective
 from nas.results import Results
-from storage.records import Job, JobStatus, Round
+from storage.records import Job, Round
 from storage.store import ResultStore
 
 
@@ -154,15 +153,9 @@ def _why_empty(results: Results) -> str:
 
 
 def _load(store: ResultStore, job_id: str, *, front_alone: bool = False) -> tuple[Job, Results]:
-    """A job and what it found, or no more of that than its front, which is quick however much it found."""
     with bad_input():
         job = find_job(store, job_id)
-        objectives = [Objective(**objective) for objective in job.spec["objectives"]]
-        proven, replications = job.status is JobStatus.SUCCEEDED, store.replications(job.id)
-        # While finalists are measured anew or trained, the front that is kept is still that of the search.
-        kept = front_alone and (proven or not (replications or store.trainings(job.id)))
-        evaluations = (store.front(job.id) if kept else []) or store.evaluations(job.id)
-        return job, Results.of(objectives, evaluations, replications, proven=proven)
+        return job, Results.load(store, job, front_alone=front_alone)
 
 
 def _job_row(job: Job) -> dict[str, Any]:
