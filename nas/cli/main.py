@@ -2,7 +2,8 @@
 
 import sys
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -60,6 +61,20 @@ def _together() -> None:
     """Commands of one module stay a group, if there is one alone."""
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"nas {version('nas-service')}")
+        raise typer.Exit
+
+
+def _options(
+    asked: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before all commands."""
+
+
 app = typer.Typer(
     name="nas",
     cls=Commands,
@@ -68,7 +83,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    callback=_together,
+    callback=_options,
 )
 
 

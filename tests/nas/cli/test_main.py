@@ -1,12 +1,15 @@
 """Commands and the modules that they come from."""
 
 import json
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
+from typer.testing import CliRunner
 
-from nas.cli.main import MODULES, Commands, registered
+from nas.cli.main import MODULES, Commands, app, registered
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -20,6 +23,13 @@ def test_names_are_given_once() -> None:
     """A second module of the same name would never be found."""
     names = Commands(name="nas").list_commands(None)
     assert len(set(names)) == len(names) == sum(map(len, MODULES.values()))
+
+
+def test_version_is_that_of_the_package() -> None:
+    """`nas --version` says what is installed, as pip does, and loads no command for it."""
+    said = CliRunner().invoke(app, ["--version"])
+    assert (said.exit_code, said.stdout) == (0, f"nas {version('nas-service')}\n")
+    assert re.fullmatch(r"nas \d+\.\d+\.\d+\S*\n", said.stdout)
 
 
 def test_a_listing_waits_for_no_library_that_it_does_not_need() -> None:
