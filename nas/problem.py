@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.samples import Data
+from nas.features.search_features import search_features
 from nas.gradient_search import gradient_options, gradient_plan, known_costs
 from nas.jobspec.job_recipe import job_data, job_recipe
 from nas.jobspec.spec import JobSpec, SupernetSpec
@@ -62,14 +63,16 @@ class Problem:
             budget: by how much genotypes break a budget that is predicted.
         """
         chosen = self.spec.strategy
+        kind = strategy(chosen.name)
         bounds = [each for each in (self.static_violation if self.static_bounds else None, budget) if each is not None]
         return create(
-            strategy(chosen.name).options_type(**{"name": chosen.name, **chosen.settings}),
+            kind.options_type(**{"name": chosen.name, **chosen.settings}),
             self.searched,
             len(self.spec.objectives),
             self.spec.seed,
             static_violation=(lambda rows: np.sum([bound(rows) for bound in bounds], axis=0)) if bounds else None,
             seeds=np.stack([self.searched.smallest(), self.searched.largest()]),
+            features=search_features(self.searched) if kind.predicts else None,
             rounds=rounds,
         )
 
@@ -113,7 +116,7 @@ def prepare(spec: JobSpec, *, allow_code: bool = False) -> Problem:
     asked = {objective.metric.rpartition("@")[2] for objective in spec.objectives}
     if idle := [each.name for each in settings if each.name.rpartition(".")[0] not in asked]:
         raise ValueError(f"{idle[0]} is searched, but no objective is a metric of its device; give it one value")
-    training = [] if spec.recipe is None else spec.recipe.decisions
+    training = [] if spec.recipe is None or spec.train is None else spec.recipe.decisions(spec.train)
     searched = JointSpace(space, settings, training) if settings or training else space
     costs = None if options is None else known_costs(options, space)
     problem = Problem(spec, recipe, space, dataset, searched, options, costs)

@@ -158,10 +158,18 @@ class RecipeSpec(BaseModel):
     ema: tuple[float, ...] | None = Field(default=None, min_length=1, strict=False)
     label_smoothing: tuple[float, ...] | None = Field(default=None, min_length=1, strict=False)
 
-    @property
-    def decisions(self) -> list[Decision]:
-        """What is decided, named `recipe.SETTING`, in the order of this class."""
-        return [Decision(RECIPE + name, options) for name, options in self.model_dump().items() if options is not None]
+    def decisions(self, train: NetworkSettings) -> list[Decision]:
+        """What is decided, named `recipe.SETTING`, in the order of this class.
+
+        The usual option of each comes first: the job's own in the `train` section, or where that is none of the options
+        the first that is given.
+        """
+        own = {**train.model_dump(), "augmentation": 1}
+        found = []
+        for name, options in self.model_dump(exclude_none=True).items():
+            usual = tuple(option for option in options if option == own[name])
+            found.append(Decision(RECIPE + name, usual + tuple(option for option in options if option != own[name])))
+        return found
 
 
 def recipe_problems(job: Mapping[str, Any]) -> list[Problem]:
@@ -175,7 +183,7 @@ def recipe_problems(job: Mapping[str, Any]) -> list[Problem]:
     devices = job.get("devices")
     if isinstance(devices, Mapping) and "recipe" in devices:
         return [Problem(("devices", "recipe"), "a job with a recipe has no device of this name; choose another")]
-    if not any(recipe.values()):
+    if all(options is None for options in recipe.values()):
         return [Problem(("recipe",), f"nothing is decided; allowed: {', '.join(RecipeSpec.model_fields)}")]
     try:
         base = TrainSpec(**(train if isinstance(train, Mapping) else {})).recipe

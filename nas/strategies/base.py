@@ -44,7 +44,8 @@ class Strategy(ABC, Generic[Options]):
     depends on how results were grouped into calls.
 
     A subclass says `_propose`, and `_start` and `_observe` if it learns by increments; it names its
-    `options_type`, whose `name` is the key in the registry, and a one-line `summary`.
+    `options_type`, whose `name` is the key in the registry, and a one-line `summary`; `predicts` says whether it
+    looks at `features`.
 
     Args:
         space: what is searched.
@@ -63,6 +64,7 @@ class Strategy(ABC, Generic[Options]):
 
     summary: ClassVar[str]
     options_type: ClassVar[type[StrategyOptions]]
+    predicts: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ class PlanningStrategy(Strategy[Options]):
     the seed and those results; what was proposed or told since it was made is left out when it is handed out.
     """
 
+    predicts = True
     grain: ClassVar[int]
 
     def _start(self) -> None:

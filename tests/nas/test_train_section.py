@@ -58,6 +58,7 @@ def test_recipes_are_searched_together_with_networks() -> None:
     """What is searched has both; the space of networks, its costs and its supernet stay as they are."""
     problem = prepare(parse_job({**JOB, "recipe": {"ema": [0.9, 0.0], "epochs": [20, 10]}}))
     assert problem.searched.names[-2:] == ("recipe.epochs", "recipe.ema")
+    assert [each.options for each in problem.searched.decisions[-2:]] == [(20, 10), (0.0, 0.9)]  # the job's own first
     assert problem.searched.size() == 4 * problem.space.size()
     assert problem.searched.largest()[-2:].tolist() == [0, 0]
     proposed = problem.strategy().ask(30)
