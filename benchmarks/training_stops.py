@@ -48,8 +48,9 @@ def replay(
     objectives: Sequence[Objective],
     samples: int,
     rule: tuple[HalvingSpec | None, CurvesSpec | None],
+    usual: int,
 ) -> tuple[list[str], float]:
-    """The keys that come to their end under a rule, and the seconds that are trained."""
+    """The keys that come to their end under a rule, and the seconds that are trained; rungs are in `usual` epochs."""
     halving_spec, curves = rule
     prospects = None if curves is None else Prospects(curves, objectives, samples)
     epochs = {training.architecture_key: training.epochs for training in trainings}
@@ -61,7 +62,7 @@ def replay(
     why: Callable[[str, dict[str, Any]], str | None] | None = None
     if prospects is not None:
         why = lambda key, result: prospects.why_not(known[key], result, epochs[key])  # noqa: E731  it may be None
-    halving, finished, seconds = Halving(halving_spec, losses, why), [], 0.0
+    halving, finished, seconds = Halving(halving_spec, losses, why, lambda key: epochs[key] / usual), [], 0.0
     for training in trainings:
         key = training.architecture_key
         trial = SimpleNamespace(trial_id=key, config={"key": key})
@@ -94,6 +95,7 @@ def main() -> None:
                 parser.error(f"job {job.id} has not trained every candidate to its end")
             problem = prepare(parse_job(job.spec))
             assert problem.dataset is not None
+            assert problem.spec.train is not None
             objectives, samples = problem.spec.objectives, problem.dataset.validation.labels.size
             known = {e.architecture_key: e.metrics for e in store.evaluations(job.id)}
             points = {
@@ -104,7 +106,7 @@ def main() -> None:
             whole = hypervolume(np.stack(list(points.values())), corner)
             spent = sum(training.seconds for training in trainings)
             for rule, settings in RULES.items():
-                keys, seconds = replay(trainings, known, objectives, samples, settings)
+                keys, seconds = replay(trainings, known, objectives, samples, settings, problem.spec.train.epochs)
                 share = hypervolume(np.stack([points[key] for key in keys]), corner) / whole
                 records.append(
                     {

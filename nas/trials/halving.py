@@ -15,6 +15,8 @@ Losses = Callable[[str, dict[str, Any]], NDArray[np.float64]]
 """Key of a network and the metrics of an epoch -> (m,) losses."""
 Prospects = Callable[[str, dict[str, Any]], str | None]
 """Key of a network and a result -> why it need not go on, None where it should."""
+Stretch = Callable[[str], float]
+"""Key of a network -> the epochs of its training, as a multiple of those that rungs are counted in."""
 
 
 class Halving(ASHAScheduler):  # type: ignore[misc]  # ray ships no types
@@ -24,23 +26,33 @@ class Halving(ASHAScheduler):  # type: ignore[misc]  # ray ships no types
     of those that reached it are in a better rank of non-dominated sorting (as MO-ASHA does: Schmucker et al., arXiv
     2106.12639); one that no other dominates at its rung is never stopped.
 
+    Where recipes decide about epochs, rungs lie at the same share of every training: the rate of a short one has fallen
+    when that of a long one is still high, so that after as many epochs the one would always look better.
+
     Args:
         settings: rungs; None to stop nothing by them.
         losses: of the objectives.
         prospects: asked after each epoch; None to stop nothing by it.
+        stretch: how long trainings are; by default all alike.
 
     Attributes:
         causes: key -> why it was stopped.
     """
 
-    def __init__(self, settings: HalvingSpec | None, losses: Losses, prospects: Prospects | None) -> None:
+    def __init__(
+        self,
+        settings: HalvingSpec | None,
+        losses: Losses,
+        prospects: Prospects | None,
+        stretch: Stretch = lambda key: 1.0,
+    ) -> None:
         grace, reduction = (settings.grace_epochs, settings.reduction) if settings else (NEVER, 2.0)
         super().__init__(
             time_attr="epoch", metric="score", mode="max", max_t=NEVER, grace_period=grace, reduction_factor=reduction,
             stop_last_trials=False,
         )  # fmt: skip
         self._grace, self._reduction = grace, reduction
-        self._losses, self._prospects = losses, prospects
+        self._losses, self._prospects, self._stretch = losses, prospects, stretch
         self._rungs: dict[int, dict[str, NDArray[np.float64]]] = {}
         self.causes: dict[str, str] = {}
 
@@ -49,11 +61,12 @@ class Halving(ASHAScheduler):  # type: ignore[misc]  # ray ships no types
         if "epoch" not in result:
             return str(self.CONTINUE)
         key, losses = trial.config["key"], self._losses(trial.config["key"], result)
+        done = result["epoch"] / self._stretch(key)
         if len(losses) == 1:
-            score = {**result, "score": -float(losses[0])}
+            score = {**result, "epoch": done, "score": -float(losses[0])}
             stop = super().on_trial_result(tune_controller, trial, score) == self.STOP
         else:
-            stop = self._behind(key, result["epoch"], losses)
+            stop = self._behind(key, done, losses)
         if stop:
             self.causes[key] = f"behind others after epoch {result['epoch']}"
         elif self._prospects is not None and (cause := self._prospects(key, result)) is not None:
@@ -71,7 +84,7 @@ class Halving(ASHAScheduler):  # type: ignore[misc]  # ray ships no types
         """A trial is gone."""
         self._trial_info.pop(trial.trial_id, None)
 
-    def _behind(self, key: str, epoch: int, losses: NDArray[np.float64]) -> bool:
+    def _behind(self, key: str, epoch: float, losses: NDArray[np.float64]) -> bool:
         """Whether a training reached a new rung and does not go on from it."""
         rung = self._grace
         while rung * self._reduction <= epoch:

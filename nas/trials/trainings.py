@@ -104,7 +104,8 @@ class Trainings:
         assert problem.dataset is not None
         samples, curves = problem.dataset.validation.labels.size, self._spec.curves
         self._prospects = None if curves is None else Prospects(curves, self._objectives, samples)
-        self._halving = Halving(self._spec.halving, self._losses, None if curves is None else self._why_not)
+        why_not = None if curves is None else self._why_not
+        self._halving = Halving(self._spec.halving, self._losses, why_not, self._stretch)
         self._problem, self._weights, self._device = problem, weights, device
         self._thread: threading.Thread | None = None
         self._broken: BaseException | None = None
@@ -189,6 +190,10 @@ class Trainings:
         """Why a training cannot join the front any more, asked by the scheduler in its own thread."""
         assert self._prospects is not None
         return self._prospects.why_not(self._known[key], result, self._epochs[key][1])
+
+    def _stretch(self, key: str) -> float:
+        """How many times as long as the job's own a training is."""
+        return self._epochs[key][1] / self._spec.epochs
 
     def _losses(self, key: str, metrics: Mapping[str, Any]) -> NDArray[np.float64]:
         """(m,) losses of a network with the learned metrics of an epoch."""

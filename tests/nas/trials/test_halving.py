@@ -77,6 +77,22 @@ def test_one_in_so_many_goes_on() -> None:
     assert halving.on_trial_result(None, trial("6.2"), {"epoch": 1, "accuracy": 0.285}) == "STOP"  # two of six
 
 
+def test_rungs_lie_at_the_same_share_of_every_training() -> None:
+    """A long training is not compared with a short one whose rate has fallen already."""
+    long = {"long": 2.0}
+    for objectives in (accuracy_alone, lambda key, metrics: np.array([-metrics["accuracy"], 1.0])):
+        rungs = HalvingSpec(grace_epochs=2, reduction=2)
+        halving = Halving(rungs, objectives, None, lambda key: long.get(key, 1.0))
+        for name in ("first", "second"):
+            halving.on_trial_add(None, trial(name))
+            halving.on_trial_result(None, trial(name), {"epoch": 2, "accuracy": 0.5})
+        halving.on_trial_add(None, trial("long"))
+        for epoch in (1, 2, 3):  # two of its epochs are one of the others
+            assert halving.on_trial_result(None, trial("long"), {"epoch": epoch, "accuracy": 0.1}) == "CONTINUE"
+        assert halving.on_trial_result(None, trial("long"), {"epoch": 4, "accuracy": 0.1}) == "STOP"
+        assert halving.causes == {"long": "behind others after epoch 4"}
+
+
 def test_what_ended_before_counts() -> None:
     """A scheduler that was told of earlier trainings decides as one that saw them; without rungs none is stopped."""
     past = [{"epoch": epoch, "accuracy": 0.1 * epoch} for epoch in (1, 2, 3)]
