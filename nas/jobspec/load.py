@@ -78,7 +78,8 @@ def parse_job(
         problems += found
         if any(details["type"] != "inconsistent" for details in error.errors()):
             # pydantic does not compare sections while one of them is wrong in itself.
-            problems += inconsistencies(with_defaults(located))
+            told = {problem.location for problem in found}
+            problems += [each for each in inconsistencies(with_defaults(located)) if each.location not in told]
     problems += owner_problems(located, allow_code=allow_code)
     if problems or spec is None:
         raise JobSpecError(source, ordered(problems, job))

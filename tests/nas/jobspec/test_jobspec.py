@@ -168,6 +168,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"accuracy": {"from": "train"}, "recipe": {"learning_rate": [0.1, -1.0]}},
         "recipe.learning_rate[1]: must be above 0.0 (got -1.0)",
     ),
+    "recipe with a part of an epoch": (
+        {"accuracy": {"from": "train"}, "recipe": {"epochs": [2.5]}},
+        "recipe.epochs[0]: must be a whole number (got 2.5)",
+    ),
+    "recipe without options": (
+        {"accuracy": {"from": "train"}, "recipe": {"learning_rate": []}},
+        "recipe.learning_rate: has 0 entries; allowed: at least 1",
+    ),
     "recipe with an unknown optimiser": (
         {"accuracy": {"from": "train"}, "recipe": {"optimiser": ["sgd", "loin"]}},
         "recipe.optimiser[1]: 'loin' is not allowed; allowed: 'sgd', 'adamw' or 'lion'; did you mean 'lion'?",
