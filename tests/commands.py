@@ -1,16 +1,20 @@
-"""The command line as a user starts it, in a process that tests may kill."""
+"""The command line: in processes that tests may kill, and in this one, which takes a tenth of the time of a new one."""
 
 import os
 import signal
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
+
+from nas.cli.main import app
 
 
 def nas(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command with a store in the folder."""
+    """Start the command as a user does, with a store in the folder."""
     return subprocess.Popen(
         [sys.executable, "-c", "from nas.cli.main import main; main()", *arguments],
         cwd=folder,
@@ -21,12 +25,17 @@ def nas(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def invoked(folder: Path, *arguments: str) -> Result:
+    """The command in this process, with the same store."""
+    with chdir(folder):
+        return CliRunner().invoke(app, arguments, env={"NAS_STORE": f"sqlite:///{folder}/nas.db"})
+
+
 def finished(folder: Path, *arguments: str) -> str:
-    """What the command printed; it has to succeed."""
-    process = nas(folder, *arguments)
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return out
+    """What the command printed in this process; it has to succeed."""
+    result = invoked(folder, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def stopped_at(process: subprocess.Popen[str], line: str, number: signal.Signals) -> str:

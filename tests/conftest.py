@@ -16,9 +16,13 @@ SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that hold slow tests, so that none of them is left alone at the end."""
+    """Begin with the files that hold slow tests, so that none of them is left alone at the end.
+
+    Those whose tests share a Ray cluster (`tests/nas/conftest.py`) follow each other.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    on_cluster = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in on_cluster, item.path not in slow))
 
 
 @pytest.fixture(scope="session")

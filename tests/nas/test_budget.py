@@ -100,7 +100,7 @@ def test_a_job_asks_for_it(tmp_path: Path) -> None:
         load_job(path)
 
 
-def test_a_job_ends_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_ends_by_the_clock(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It succeeds with what it has, and says why it has no more."""
     monkeypatch.setattr("nas.lease_owner._BEAT_SECONDS", 3600.0)  # a slow machine would be late for its first batch
     path, url = tmp_path / "job.yaml", f"sqlite:///{tmp_path}/nas.db"
@@ -116,7 +116,7 @@ def test_a_job_ends_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert told["device_seconds"] == 0
 
 
-def test_a_job_whose_training_takes_all_its_time_fails_early(tmp_path: Path) -> None:
+def test_a_job_whose_training_takes_all_its_time_fails_early(cluster: None, tmp_path: Path) -> None:
     """It says how far it came."""
     path, url = tmp_path / "job.yaml", f"sqlite:///{tmp_path}/nas.db"
     job = {**TRAINED_JOB, "objectives": ["accuracy", "macs"], "supernet": {"epochs": 50, "warmup_epochs": 0}}

@@ -26,7 +26,7 @@ JOB: dict[str, Any] = {
     "strategy": "random",
     "budget": {"evaluations": 6},
     "execution": {"workers": 1},
-    "measuring": {"max_runs": 60},
+    "measuring": {"max_runs": 60, "drift": 1, "replicate": 1},
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def nas(*arguments: object) -> Any:
 
 
 @pytest.mark.slow
-def test_int8_from_search_to_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_from_search_to_file(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Accuracy in both precisions and latency on both devices are objectives; the file is what the front says."""
     monkeypatch.chdir(tmp_path)
     Path("job.yaml").write_text(yaml.safe_dump(JOB))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from commands import finished, nas, stopped_at
+from commands import finished, invoked, nas, stopped_at
 from gradient_jobs import job as gradient_job
 
 JOB: dict[str, Any] = {
@@ -54,7 +54,7 @@ def front(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_stopped_in_training_and_twice_in_the_search(tmp_path: Path) -> None:
+def test_stopped_in_training_and_twice_in_the_search(cluster: None, tmp_path: Path) -> None:
     """A job that is killed twice and interrupted once ends as the undisturbed one."""
     folders = [tmp_path / "whole", tmp_path / "killed"]
     for folder in folders:
@@ -75,12 +75,12 @@ def test_stopped_in_training_and_twice_in_the_search(tmp_path: Path) -> None:
     assert len(killed) == BUDGET
     assert killed == whole
     assert front(folders[1]) == front(folders[0])
-    assert "already succeeded" in nas(folders[1], "resume", "latest").communicate()[1]
+    assert "already succeeded" in invoked(folders[1], "resume", "latest").stderr
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_differentiable_search_killed_in_its_rounds_and_in_an_evaluation(tmp_path: Path) -> None:
+def test_a_differentiable_search_killed_in_its_rounds_and_in_an_evaluation(cluster: None, tmp_path: Path) -> None:
     """Rounds and results are those of the undisturbed job, with the multiplier of its budget."""
     plain = gradient_job("gdas", cost={"metric": "macs", "target": 60_000.0})
     folders = [tmp_path / "whole", tmp_path / "killed"]

@@ -165,7 +165,7 @@ def nas(*arguments: object) -> Any:
 
 
 @pytest.mark.slow
-def test_every_finalist_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_finalist_is_evaluated(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a job on digits some networks are predicted; what is on the front in the end was evaluated."""
     monkeypatch.chdir(tmp_path)
     Path("job.yaml").write_text(yaml.safe_dump({**JOB, "accuracy": {"from": "auto", "zero_cost": ["zen", "synflow"]}}))

@@ -1,15 +1,14 @@
 """Jobs that measure through a remote agent on loopback, which is killed, and comes back as it was or as another."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from commands import finished, nas
 from typer.testing import CliRunner
 
 from nas.cli.main import app
@@ -52,23 +51,11 @@ def job_file(folder: Path, address: str) -> Path:
         "strategy": {"name": "random"},
         "budget": {"evaluations": BUDGET},
         "execution": {"workers": 1, "batch": 2, "in_flight": 2},
-        "measuring": {"series": 2, "min_runs": 300},  # slow enough to be disturbed
+        "measuring": {"series": 2, "min_runs": 300, "drift": 1, "replicate": 1},  # slow enough to be disturbed
     }
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump(job))
     return path
-
-
-def nas(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command in a folder of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", "from nas.cli.main import main; main()", *arguments],
-        cwd=folder,
-        env={**os.environ, "NAS_STORE": f"sqlite:///{folder}/nas.db"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def wait_for_results(process: subprocess.Popen[str]) -> None:
@@ -85,10 +72,8 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def told(folder: Path, *command: str) -> Any:
-    """What a command tells of the store; in this process, which takes a tenth of the time of a new one."""
-    ran = CliRunner().invoke(app, [*command, "--store", f"sqlite:///{folder}/nas.db", "--json"])
-    assert ran.exit_code == 0, ran.output
-    return json.loads(ran.stdout)
+    """What a command tells of the store."""
+    return json.loads(finished(folder, *command, "--json"))
 
 
 def evaluations(folder: Path) -> list[dict[str, Any]]:
@@ -121,7 +106,7 @@ def test_agent_killed_in_a_job(tmp_path: Path, token: Path) -> None:
 
 
 @pytest.mark.slow
-def test_agent_that_comes_back_as_another(tmp_path: Path, token: Path) -> None:
+def test_agent_that_comes_back_as_another(cluster: None, tmp_path: Path, token: Path) -> None:
     """When the device is not what it was, the job ends without blaming a network, and goes on when it is back."""
     process, address = start_agent(token)
     try:
@@ -135,8 +120,7 @@ def test_agent_that_comes_back_as_another(tmp_path: Path, token: Path) -> None:
         assert all(row["error"] is None for row in evaluations(tmp_path))
         end(process)
         process, _ = start_agent(token, serve=address)
-        ran = CliRunner().invoke(app, ["resume", "latest", "--store", f"sqlite:///{tmp_path}/nas.db"])
-        assert ran.exit_code == 0, ran.output
+        finished(tmp_path, "resume", "latest")
         assert len(evaluations(tmp_path)) == BUDGET
     finally:
         end(process)

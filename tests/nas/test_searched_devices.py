@@ -40,7 +40,7 @@ JOB: dict[str, Any] = {
     "strategy": {"name": "predictor_assisted"},
     "budget": {"evaluations": 30},
     "execution": {"workers": 1, "batch": 10, "in_flight": 1},
-    "measuring": {"max_runs": 30},
+    "measuring": {"max_runs": 30, "drift": 1, "replicate": 1},
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def changed(device: dict[str, Any], name: str = "npu") -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_settings_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_searched(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each network is measured under the settings that were proposed with it, and the front says which these are."""
     monkeypatch.chdir(tmp_path)
     Path("job.yaml").write_text(yaml.safe_dump(JOB))
@@ -82,7 +82,9 @@ def test_settings_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-def test_what_was_measured_is_taken_over_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_is_taken_over_unless_asked(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whichever job it was and under whatever setting; with `anew` it is measured again."""
     monkeypatch.chdir(tmp_path)
     job = {**JOB, "objectives": ["latency_ms@npu"], "devices": {"npu": JOB["devices"]["npu"]},

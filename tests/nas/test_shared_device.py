@@ -1,6 +1,6 @@
 """Jobs that share a cluster share its devices."""
 
-from nas.cluster import at_device, local_cluster, ray
+from nas.cluster import at_device, ray
 
 
 class Waiting:
@@ -11,10 +11,9 @@ class Waiting:
         return "here"
 
 
-def test_each_job_has_an_actor_at_a_device() -> None:
+def test_each_job_has_an_actor_at_a_device(cluster: None) -> None:
     """All of them are there at once; whose turn it is to measure, the device's own queue says."""
-    with local_cluster(1, ["cpu"]):
-        assert list(at_device("cpu")["resources"]) == ["device:cpu"]
-        assert at_device("an agent")["resources"] == {}
-        actors = [ray.remote(Waiting).options(**at_device("cpu")).remote() for _ in range(3)]
-        assert ray.get([actor.ping.remote() for actor in actors], timeout=200) == ["here"] * 3
+    assert list(at_device("cpu")["resources"]) == ["device:cpu"]
+    assert at_device("an agent")["resources"] == {}
+    actors = [ray.remote(Waiting).options(**at_device("cpu")).remote() for _ in range(3)]
+    assert ray.get([actor.ping.remote() for actor in actors], timeout=200) == ["here"] * 3

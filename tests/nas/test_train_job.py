@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import yaml
-from commands import finished, nas, stopped_at
+from commands import finished, invoked, nas, stopped_at
 
 from nas.datasets.load import load_dataset
 
@@ -44,7 +44,7 @@ def files(job: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_finalists_are_trained_whatever_happens(tmp_path: Path) -> None:
+def test_finalists_are_trained_whatever_happens(cluster: None, tmp_path: Path) -> None:
     """What was finished before the kill is left alone, the rest goes on, and the export has the trained weights."""
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(JOB))
     stopped_at(nas(tmp_path, "run", "job.yaml"), "trials: 10 of 16", signal.SIGKILL)
@@ -91,8 +91,8 @@ def test_finalists_are_trained_whatever_happens(tmp_path: Path) -> None:
     # A damaged file is not exported.
     (path,) = [path for path in files(after) if exported["architecture_key"] in path]
     Path(path).write_bytes(Path(path).read_bytes()[:-1])
-    refused = nas(tmp_path, "export", "latest", "--pick", "best:accuracy", "--output", "n.onnx")
-    assert "are gone or were changed" in refused.communicate()[1]
+    refused = invoked(tmp_path, "export", "latest", "--pick", "best:accuracy", "--output", "n.onnx")
+    assert "are gone or were changed" in refused.stderr
 
     # Another recipe trains anew, from the supernet's weights.
     finished(tmp_path, "train", "latest", "networks=knee", "epochs=2", "init=supernet")
@@ -100,15 +100,15 @@ def test_finalists_are_trained_whatever_happens(tmp_path: Path) -> None:
     changed = [entry for entry in again["trainings"] if entry["epochs"] == 2]
     assert len(changed) == 1
     assert changed[0]["curve"]["epoch"] == [1, 2]
-    refused = nas(tmp_path, "train", "latest", "epoch=2")
-    assert "train.epoch: unknown key" in refused.communicate()[1]
-    assert refused.returncode == 2
+    refused = invoked(tmp_path, "train", "latest", "epoch=2")
+    assert "train.epoch: unknown key" in refused.stderr
+    assert refused.exit_code == 2
     assert shown(tmp_path)["status"] == "SUCCEEDED"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_search_that_trains_goes_on_after_a_kill(tmp_path: Path) -> None:
+def test_a_search_that_trains_goes_on_after_a_kill(cluster: None, tmp_path: Path) -> None:
     """Networks and recipes, each trained once; what is on the front was trained to its end."""
     job = {
         **{name: section for name, section in JOB.items() if name != "supernet"},

@@ -39,7 +39,7 @@ def problem(**changes: Any) -> str:
 
 
 @pytest.mark.slow
-def test_scores_steer_and_failures_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_steer_and_failures_are_told(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores and their seconds are stored; a cell without a path has a cause, and the job goes on."""
     monkeypatch.chdir(tmp_path)
     Path("job.yaml").write_text(yaml.safe_dump(CELLS))
@@ -66,7 +66,7 @@ def test_scores_steer_and_failures_are_told(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_a_score_stands_for_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_score_stands_for_accuracy(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No supernet is trained; what the score chose is, and the result is about its accuracy."""
     monkeypatch.chdir(tmp_path)
     job = {

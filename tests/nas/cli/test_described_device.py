@@ -1,8 +1,7 @@
 """Hardware that does not exist yet: a job that searches for it, and `nas profile` with every layer."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from nas import driver
 from nas.cli.main import app
-from nas.cluster import local_cluster
 from storage.store import ResultStore
 from tests.profilers import onnx_models
 
@@ -23,20 +20,6 @@ METRICS = ("latency_ms@npu", "energy_mj@npu", "utilisation@npu")
 def nas(*arguments: object) -> Result:
     """Run the command in this process."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """One cluster for both jobs: starting one takes longer than a job."""
-
-    @contextmanager
-    def running(cpus: int, devices: Sequence[str]) -> Iterator[None]:
-        assert list(devices) == ["npu"]
-        yield
-
-    with local_cluster(2, ["npu"]), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "local_cluster", running)
-        yield
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,6 @@ import numpy as np
 import pytest
 from gradient_jobs import CELLS, NPU, SIZES, job
 
-from nas import driver
-from nas.cluster import local_cluster
 from nas.differentiable import rounds as gradient_rounds
 from nas.driver import Driver, JobFailed
 from nas.features.network_features import SpaceFeatures
@@ -22,7 +18,6 @@ from nas.lease_owner import claim
 from nas.prediction.predictor_store import PredictorStore
 from nas.problem import prepare
 from nas.progress import Silent
-from nas.strategies.registry import GRADIENT
 from predictors.registry import PREDICTORS
 from search_spaces.gradient.cost_table import CostTable
 from storage.records import JobStatus
@@ -30,20 +25,6 @@ from storage.store import ResultStore
 
 DEVICES = {"npu": NPU}
 LATENCY = "latency_ms@npu"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """One cluster for all jobs: starting one takes longer than a job."""
-
-    @contextmanager
-    def running(cpus: int, devices: Sequence[str]) -> Iterator[None]:
-        assert set(devices) <= {"npu"}
-        yield
-
-    with local_cluster(3, ["npu"]), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "local_cluster", running)
-        yield
 
 
 class Interrupting(Silent):
@@ -86,19 +67,20 @@ def outcome(store: ResultStore, job_id: str) -> tuple[list[Any], list[Any]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", sorted(GRADIENT))
-def test_every_method_ends_as_if_it_had_not_been_stopped(
-    name: str, cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_job_ends_as_if_it_had_not_been_stopped(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped with a round in the store that the checkpoint lacks: the end is the same. One is stopped once more."""
-    cost = {"metric": "macs", "target": 60_000.0 if name != "single_path" else 30_000.0}
-    plain = job(name, cost=cost)
+    """Stopped with a round in the store that the checkpoint lacks, then in an evaluation: the end is the same.
+
+    That the searches of all methods resume to the bit, `tests/search_spaces/gradient` shows; that all run as jobs,
+    `tests/nas/cli/test_every_strategy.py`.
+    """
+    plain = job("gdas", cost={"metric": "macs", "target": 60_000.0})
     with ResultStore(f"sqlite:///{tmp_path}/nas.db") as store:
         whole, stopped = begun(store, plain), begun(store, plain)
         drive(store, whole, tmp_path / "whole")
         monkeypatch.setattr(gradient_rounds, "CHECKPOINT_SECONDS", 0.0)
-        in_evaluation = [Interrupting(evaluations=2)] if name == "gdas" else []
-        for progress in (Interrupting(rounds=3), *in_evaluation):
+        for progress in (Interrupting(rounds=3), Interrupting(evaluations=2)):
             with pytest.raises(KeyboardInterrupt):
                 drive(store, stopped, tmp_path / "stopped", progress)
         drive(store, stopped, tmp_path / "stopped")
@@ -107,12 +89,7 @@ def test_every_method_ends_as_if_it_had_not_been_stopped(
         assert [row[0] for row in rounds] == [1, 2, 3, 4]
         assert [row[-1] for row in rounds] == [False, False, False, True]
         assert len(evaluations) == 4
-        assert all(metrics["macs"] <= cost["target"] for _, _, metrics, _ in evaluations)
-        last = rounds[-1][3]
-        names = {"loss", "gap", "validation_loss", "skip_share", "entropy", "cost_multiplier", "cost_derived"}
-        assert names <= last.keys()
-        space = prepare(parse_job(plain)).space
-        assert {f"entropy/{decision}" for decision in space.names} <= last.keys()
+        assert all(metrics["macs"] <= 60_000.0 for _, _, metrics, _ in evaluations)
         assert any(kind.kind == "search" for kind in store.artifacts(stopped))
 
 

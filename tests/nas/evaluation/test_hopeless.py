@@ -146,7 +146,7 @@ def nas(*arguments: object) -> Any:
 
 
 @pytest.mark.slow
-def test_a_job_finds_the_same_front_with_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_finds_the_same_front_with_less(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some evaluations are cut short and say what that saved; the front is that of the whole evaluations."""
     monkeypatch.chdir(tmp_path)
     fronts = []

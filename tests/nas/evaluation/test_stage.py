@@ -2,20 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nas.cluster import local_cluster, ray
+from nas.cluster import ray
 from nas.evaluation.stage import Done, Stage
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    """A small cluster for this file."""
-    with local_cluster(2, []):
-        yield
+pytestmark = pytest.mark.usefixtures("cluster")
 
 
 class Squarer:
