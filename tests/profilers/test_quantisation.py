@@ -1,5 +1,6 @@
 """Networks of 8-bit integers: what they compute, and where they may be measured."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,11 @@ def test_devices_of_either_precision(integers: bytes, tmp_path: Path) -> None:
     with HostProfiler(RULE, directory=tmp_path) as profiler:
         given, made = profiler.profile(integers, int8), profiler.profile(onnx_models.conv_net(layers=3), int8)
         assert given.fingerprint == made.fingerprint == int8.fingerprint
-        assert 1 / 3 < given.samples_ms.min() / made.samples_ms.min() < 3
+        fastest = [math.inf, math.inf]
+        for _ in range(5):  # in turns, since others load the machine
+            for place, model in enumerate((integers, onnx_models.conv_net(layers=3))):
+                fastest[place] = min(fastest[place], float(profiler.profile(model, int8).samples_ms.min()))
+        assert 1 / 3 < fastest[0] / fastest[1] < 3
         with pytest.raises(ModelRefused, match="the model is quantised, but the device measures in fp32"):
             profiler.profile(integers, fp32)
         assert profiler.profile(onnx_models.conv_net(layers=3), fp32).runs == 10
@@ -79,9 +84,12 @@ def test_devices_of_either_precision(integers: bytes, tmp_path: Path) -> None:
 def test_limits_hold_while_quantising(tmp_path: Path) -> None:
     """A model that never ends, or asks for too much, does so while it is calibrated as well."""
     device = HostDevice(precision="int8")
-    with HostProfiler(RULE, Limits(wall_s=4), directory=tmp_path) as profiler:
-        with pytest.raises(ProfilingFailed, match="did not end within 4 s"):
-            profiler.profile(onnx_models.endless_loop(), device)
+    with (
+        HostProfiler(RULE, Limits(wall_s=2), directory=tmp_path) as hurried,
+        pytest.raises(ProfilingFailed, match="did not end within 2 s"),
+    ):
+        hurried.profile(onnx_models.endless_loop(), device)
+    with HostProfiler(RULE, directory=tmp_path) as profiler:
         with pytest.raises(ProfilingFailed) as failed:
             profiler.profile(onnx_models.hidden_fill(1 << 34), device)
         assert failed.value.reason == "memory"
