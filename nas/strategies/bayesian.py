@@ -11,9 +11,9 @@ from collections.abc import Set as AbstractSet
 from typing import ClassVar, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from nas.front import usable
@@ -197,7 +197,7 @@ class Bayesian(PlanningStrategy[BayesianOptions]):
         target = np.log1p(np.maximum(violations, 0)) if broken.all() else np.where(broken, 1.0, -1.0)
         process = GaussianProcess(self._groups, GaussianProcess.default(self._groups)).fit(features, target)
         mean, deviation = process.predict(x)
-        chance: Array = ndtr(-(mean - (mean.min() if broken.all() else 0)) / deviation)
+        chance: Array = scipy.special.ndtr(-(mean - (mean.min() if broken.all() else 0)) / deviation)
         return chance
 
     def _features(self, population: Population) -> Array:

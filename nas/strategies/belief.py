@@ -1,8 +1,8 @@
 """What a search believes about all losses and bounds at once, and what it expects to gain."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from nas.front import usable
 from nas.strategies.acquisition import Boxes, at_nodes
@@ -82,7 +82,7 @@ class Belief:
         if self._bounds is None:
             return np.ones(len(features))
         mean, deviation = self._bounds.predict(features)
-        chances: Array = ndtr(-mean / np.hypot(deviation, self._bounds.noise))
+        chances: Array = scipy.special.ndtr(-mean / np.hypot(deviation, self._bounds.noise))
         return chances
 
     def gains(self, samples: Array, chances: Array, more: Array) -> Array:

@@ -6,9 +6,8 @@ C. E. Rasmussen and C. K. I. Williams, "Gaussian Processes for Machine Learning"
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its parts are imported when they are asked for, since most jobs need none
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
 
 from predictors.kernels import matern
 
@@ -72,7 +71,7 @@ class GaussianProcess:
             steps: of L-BFGS.
         """
         problem = self._likelihood(features, targets)
-        found = minimize(problem, self.settings, jac=True, method="L-BFGS-B", options={"maxiter": steps})
+        found = scipy.optimize.minimize(problem, self.settings, jac=True, method="L-BFGS-B", options={"maxiter": steps})
         return GaussianProcess(self.groups, np.asarray(found.x, np.float64), self.expected)
 
     def evidence(self, features: Array, targets: Array) -> float:
@@ -89,8 +88,8 @@ class GaussianProcess:
         self._lines = _divided(self._x, self.groups, slopes**-0.5)
         kernel = bends * matern(_squared(self._parts, self._parts), 1.0) + self._lines @ self._lines.T
         kernel[np.diag_indices_from(kernel)] += noise + JITTER
-        self._factor = cholesky(kernel, lower=True)
-        self._weights = cho_solve((self._factor, True), standard)
+        self._factor = scipy.linalg.cholesky(kernel, lower=True)
+        self._weights = scipy.linalg.cho_solve((self._factor, True), standard)
         return self
 
     def mean(self, features: Array) -> Array:
@@ -103,7 +102,7 @@ class GaussianProcess:
         x = self._scaler(features)
         cross = self._cross(x)
         _, slopes, bends, _ = _unpacked(self.settings)
-        explained = solve_triangular(self._factor, cross.T, lower=True)
+        explained = scipy.linalg.solve_triangular(self._factor, cross.T, lower=True)
         lines = _divided(x, self.groups, slopes**-0.5)
         prior = bends + (lines * lines).sum(axis=1)
         variance = np.maximum(prior - (explained * explained).sum(axis=0), 1e-10)
@@ -142,11 +141,11 @@ class _Likelihood:
         kernel = bends * bent + sum(slope * line for slope, line in zip(slopes, self._lines, strict=True))
         kernel[np.diag_indices_from(kernel)] += noise + JITTER
         try:
-            factor = cholesky(kernel, lower=True)
+            factor = scipy.linalg.cholesky(kernel, lower=True)
         except np.linalg.LinAlgError:
             return 1e10, np.zeros_like(settings)
-        alpha = cho_solve((factor, True), self._y)
-        inverse = cho_solve((factor, True), np.eye(len(self._y)))
+        alpha = scipy.linalg.cho_solve((factor, True), self._y)
+        inverse = scipy.linalg.cho_solve((factor, True), np.eye(len(self._y)))
         away = (settings - self._centre) / self._spread
         value = 0.5 * self._y @ alpha + np.log(np.diag(factor)).sum() + 0.5 * away @ away
         q = 0.5 * (inverse - np.outer(alpha, alpha))
