@@ -2,25 +2,21 @@
 
 import os
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.cluster import ClusterUnfit, at_device, joined_cluster, local_cluster, ray
+from nas.cluster import ClusterUnfit, joined_cluster, local_cluster, ray
 from nas.differentiable.device_costs import measured_costs
 from nas.differentiable.rounds import StoredRounds
-from nas.evaluation.cutting_evaluator import CuttingEvaluator
 from nas.evaluation.evaluator import Evaluator, RayEvaluator
-from nas.evaluation.scores import EvaluationData
-from nas.evaluation.timing_actor import describe_devices
-from nas.evaluation.zero_cost_data import ZeroCostData
 from nas.finalists import Finalists, Predicts
 from nas.gradient_search import gradient_plan
-from nas.jobspec.metric_names import LEARNED, ZERO_COST
+from nas.job_devices import DeviceSilent, JobDevices
+from nas.job_evaluators import measuring_evaluator, sparing_evaluator
+from nas.jobspec.metric_names import LEARNED
 from nas.jobspec.spec import JobSpec
 from nas.lease_owner import held
-from nas.objectives import deviation
 from nas.problem import Problem
 from nas.progress import Progress
 from nas.results import Results
@@ -29,12 +25,10 @@ from nas.stall import Stall
 from nas.strategies.base import Strategy
 from nas.supernet_training import step_threads, trained_weights, training_device
 from nas.wall_time import OutOfTime
-from profilers.registry import is_computed, metrics_of
 from search_spaces.gradient.plan import GradientPlan
-from search_spaces.joint_space import JointSpace
 from search_spaces.supernet.weights import SupernetWeights
 from storage.errors import LeaseLost, StoreFailed, StoreUnreachable
-from storage.records import Device, JobStatus, Lease, TrainingStatus
+from storage.records import JobStatus, Lease, TrainingStatus
 from storage.store import ResultStore
 
 if TYPE_CHECKING:
@@ -85,9 +79,6 @@ class Driver:
         self._folder = folder / lease.job_id
         self._progress = progress
         self._address = address
-        self._precisions: dict[str, str] = {}  # of each device, as it says itself
-        self._devices: dict[str, Device] = {}
-        self._settings: dict[str, list[str]] = {}  # of each metric's device, the fingerprint under each setting
         self._end_reason = ""
 
     @property
@@ -158,7 +149,8 @@ class Driver:
             self._store.finish(self._lease, JobStatus.QUEUED, str(error))
             raise JobInterrupted(str(error)) from error
         except Exception as error:
-            cause = str(error) if isinstance(error, JobFailed | OutOfTime) else f"{type(error).__name__}: {error}"
+            explained = isinstance(error, JobFailed | DeviceSilent | OutOfTime)
+            cause = str(error) if explained else f"{type(error).__name__}: {error}"
             self._store.finish(self._lease, JobStatus.FAILED, cause)
             raise JobFailed(cause) from error
 
@@ -167,42 +159,38 @@ class Driver:
         return Results.of(self._spec.objectives, self._store.evaluations(job), self._store.replications(job))
 
     def _work(self) -> None:
-        devices = self._timed_devices()
+        devices = JobDevices(self._problem)
         threads = 0 if self._problem.gradient_options is None else step_threads(self._problem)
         cpus = max(self._spec.execution.workers, os.cpu_count() or 1) + threads
         with self._cluster(cpus, devices):
-            fingerprints = self._fingerprints(devices)
-            plan = self._plan(devices, fingerprints)
+            devices.ask()
+            for fingerprint in dict.fromkeys(devices.fingerprints.values()):
+                self._store.add_device(devices.described[fingerprint])
+            plan = self._plan(devices)
             weights = self._weights()
             if plan is None:
-                self._search(self._problem.strategy(), weights, devices, fingerprints)
+                self._search(self._problem.strategy(), weights, devices)
             else:
-                self._search_by_rounds(plan, threads, weights, devices, fingerprints)
+                self._search_by_rounds(plan, threads, weights, devices)
             if self._spec.train is not None and not self._spec.trains_in_search:
                 self._train_finalists(weights)
 
-    def _cluster(self, cpus: int, devices: Mapping[str, dict[str, Any]]) -> AbstractContextManager[None]:
+    def _cluster(self, cpus: int, devices: JobDevices) -> AbstractContextManager[None]:
         if self._address is None:
-            return local_cluster(cpus, list(devices))
-        on_nodes = [name for name, section in devices.items() if section.get("kind", "host") == "host"]
-        return joined_cluster(self._address, on_nodes)
+            return local_cluster(cpus, list(devices.sections))
+        return joined_cluster(self._address, devices.on_nodes)
 
     def _search_by_rounds(
-        self,
-        plan: GradientPlan,
-        threads: int,
-        weights: SupernetWeights | None,
-        devices: Mapping[str, dict[str, Any]],
-        fingerprints: Mapping[str, str],
+        self, plan: GradientPlan, threads: int, weights: SupernetWeights | None, devices: JobDevices
     ) -> None:
         rounds = StoredRounds(self._store, self._lease, self._problem, plan, self._folder, threads, self._progress)
         try:
             strategy = self._problem.strategy(rounds, plan.violation(self._problem.space))
-            self._search(strategy, weights, devices, fingerprints)
+            self._search(strategy, weights, devices)
         finally:
             rounds.close()
 
-    def _plan(self, devices: Mapping[str, dict[str, Any]], fingerprints: Mapping[str, str]) -> GradientPlan | None:
+    def _plan(self, devices: JobDevices) -> GradientPlan | None:
         """The differentiable search of the job, with the costs of its device; None for another strategy.
 
         Raises:
@@ -214,23 +202,17 @@ class Driver:
         costs = problem.known_costs
         if options.cost is not None and costs is None:
             costs = measured_costs(
-                self._store, self._lease, problem, self._folder, devices, fingerprints, self._progress
+                self._store,
+                self._lease,
+                problem,
+                self._folder,
+                devices.sections,
+                devices.fingerprints,
+                self._progress,
             )
         plan = gradient_plan(self._spec, options, costs)
         plan.term(problem.space)
         return plan
-
-    def _timed_devices(self) -> dict[str, dict[str, Any]]:
-        """The devices that some objective asks for, or the cost of a differentiable search."""
-        asked = {objective.metric for objective in self._spec.objectives}
-        options = self._problem.gradient_options
-        if options is not None and options.cost is not None and self._problem.known_costs is None:
-            asked.add(options.cost.metric)
-        return {
-            name: dict(section)
-            for name, section in self._spec.devices.items()
-            if not asked.isdisjoint(f"{metric}@{name}" for metric in metrics_of(section))
-        }
 
     def _weights(self) -> SupernetWeights | None:
         """The trained supernet's weights; None when none is needed, or they come with the space."""
@@ -238,19 +220,15 @@ class Driver:
             return None
         return trained_weights(self._store, self._lease, self._problem, self._folder, self._progress)
 
-    def _search(
-        self,
-        strategy: Strategy[Any],
-        weights: SupernetWeights | None,
-        devices: Mapping[str, dict[str, Any]],
-        fingerprints: Mapping[str, str],
-    ) -> None:
+    def _search(self, strategy: Strategy[Any], weights: SupernetWeights | None, devices: JobDevices) -> None:
         spec, problem = self._spec, self._problem
         # Rounds learn nothing from evaluations, and a timing on the host must not run beside one.
         in_flight = spec.execution.in_flight if problem.gradient_options is None else 1
-        measuring = self._measuring(None if spec.trains_in_search else weights, devices)
-        evaluator = self._training(measuring, weights, devices) if spec.trains_in_search else self._sparing(measuring)
-        asked = {objective.metric for objective in spec.objectives}
+        measuring = measuring_evaluator(problem, weights, devices)
+        if spec.trains_in_search:
+            evaluator = self._training(measuring, weights, devices)
+        else:
+            evaluator = sparing_evaluator(problem, measuring, self._store, self._lease.job_id)
         budget = spec.budget
         stall = None if budget.stall is None else Stall(budget.stall.evaluations, budget.stall.growth)
         pace = Pace(
@@ -265,8 +243,8 @@ class Driver:
                 objectives=spec.objectives,
                 evaluator=evaluator,
                 pace=pace,
-                fingerprints={} if spec.measuring.anew else self._settings,
-                devices=self._devices,
+                fingerprints={} if spec.measuring.anew else devices.settings,
+                devices=devices.described,
                 on_result=lambda count: self._progress.searching(count, budget.evaluations),
             )
             search.run()
@@ -278,16 +256,7 @@ class Driver:
                 space=problem.searched,
                 objectives=spec.objectives,
                 evaluator=measuring,
-                metrics=[
-                    *(metric for metric in spec.predicted if metric in LEARNED),
-                    *(
-                        f"{metric}@{name}"
-                        for name, section in devices.items()
-                        if not is_computed(section)
-                        for metric in metrics_of(section)
-                        if f"{metric}@{name}" in asked
-                    ),
-                ],
+                metrics=[*(metric for metric in spec.predicted if metric in LEARNED), *devices.timed],
                 tolerance=spec.measuring.replicate,
                 on_result=self._progress.measuring,
                 predictor=evaluator if isinstance(evaluator, Predicts) else None,
@@ -295,69 +264,13 @@ class Driver:
         finally:
             evaluator.close()
 
-    def _sparing(self, measuring: Evaluator) -> Evaluator:
-        """What measures networks, cuts evaluations short or predicts metrics where the job allows that."""
-        spec, space = self._spec, self._problem.searched
-        sources, stops = spec.predicted, spec.accuracy.stop_confidence is not None
-        if not (sources or stops):
-            return measuring
-        history = [
-            (space.genotype(each.genotype), each.metrics)
-            for each in self._store.evaluations(self._lease.job_id)
-            if not each.error and not each.stopped
-        ]
-        if stops:
-            exact = [
-                (genotype, metrics)
-                for genotype, metrics in history
-                if all(metrics.get(deviation(metric), 0.0) == 0 for metric in sources)
-            ]
-            measuring = CuttingEvaluator(measuring, space, spec.objectives, history=exact)
-        if not sources:
-            return measuring
-        from nas.evaluation.predicting_evaluator import PredictingEvaluator
-
-        hints = [ZERO_COST + name for name in spec.accuracy.zero_cost]
-        return PredictingEvaluator(
-            measuring, space, spec.objectives, sources, hints=hints, seed=spec.seed, history=history
-        )
-
-    def _measuring(self, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]) -> RayEvaluator:
-        """What measures networks, and scores them with shared weights unless all of them are trained."""
-        spec, problem, data = self._spec, self._problem, None
-        hints = [name for name in spec.accuracy.zero_cost if name not in spec.zero_cost]
-        if problem.dataset is not None and spec.supernet is not None and not spec.trains_in_search:
-            stops = spec.accuracy.stop_confidence is not None
-            data = EvaluationData.of(problem.dataset, spec.supernet.recalibration_samples, shuffled=stops)
-        return RayEvaluator(
-            problem.recipe,
-            scored=spec.wants_scores and not spec.trains_in_search,
-            scored_in_int8=spec.wants_int8_scores,
-            weights=weights,
-            data=data,
-            devices=devices,
-            precisions=self._precisions,
-            zero_cost=spec.zero_cost,
-            hints=hints,
-            zero_cost_data=ZeroCostData.of(problem.dataset, spec.seed) if spec.zero_cost or hints else None,
-            stop_confidence=spec.accuracy.stop_confidence,
-            joint=problem.searched if isinstance(problem.searched, JointSpace) else None,
-            workers=spec.execution.workers,
-            timing=spec.measuring.timing,
-            watch=spec.measuring.watch,
-            timing_waits=spec.execution.timing_waits,
-        )
-
-    def _training(
-        self, measuring: RayEvaluator, weights: SupernetWeights | None, devices: Mapping[str, dict[str, Any]]
-    ) -> Evaluator:
+    def _training(self, measuring: RayEvaluator, weights: SupernetWeights | None, devices: JobDevices) -> Evaluator:
         """What measures networks and then trains them."""
         from nas.trials.evaluator import TrainingEvaluator
 
         spec = self._spec
         assert spec.train is not None
-        on_host = any(section.get("kind", "host") == "host" for section in devices.values())
-        alone = on_host and spec.execution.timing_waits
+        alone = bool(devices.on_nodes) and spec.execution.timing_waits
         return TrainingEvaluator(
             measuring, self._trainings(weights), self._problem.searched, spec.train.recipe, alone=alone
         )
@@ -382,26 +295,3 @@ class Driver:
         gpus = ray.cluster_resources().get("GPU", 0)
         device = training_device(self._spec.train.device, gpus, "train.device")
         return Trainings(self._store, self._lease, self._problem, weights, self._folder, device, self._progress)
-
-    def _fingerprints(self, devices: Mapping[str, dict[str, Any]]) -> dict[str, str]:
-        """Fingerprint of each metric's device, as seen from where the device is; none where its settings are searched.
-
-        Raises:
-            JobFailed: a device does not answer.
-        """
-        describe = ray.remote(describe_devices)
-        fingerprints: dict[str, str] = {}
-        for name, section in devices.items():
-            task = describe.options(**at_device(name))
-            try:
-                described = ray.get(task.remote({"name": name, **section}))
-            except ray.exceptions.RayTaskError as error:
-                raise JobFailed(str(error.cause)) from error
-            self._devices |= {mark: Device(mark, name, dict(description)) for mark, description in described}
-            self._settings |= {f"{metric}@{name}": [mark for mark, _ in described] for metric in metrics_of(section)}
-            if len(described) == 1:  # under several settings nobody knows beforehand which is measured
-                ((fingerprint, description),) = described
-                self._store.add_device(self._devices[fingerprint])
-                self._precisions[name] = str(description.get("precision", "fp32"))
-                fingerprints |= {f"{metric}@{name}": fingerprint for metric in metrics_of(section)}
-        return fingerprints
