@@ -17,11 +17,12 @@ from storage.store import ResultStore
 
 
 class Service:
-    """A service that can be killed and started again at the same place."""
+    """A service that can be killed and started again at the same place, its folder."""
 
     def __init__(
         self, folder: Path, *options: str, url: str | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
+        self.folder = folder
         self.url = url or f"sqlite:///{folder}/nas.db"
         self._environment = {**(os.environ if environment is None else environment), "NAS_STORE": self.url}
         self.token = self.new_token(Role.ADMIN)

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,9 @@ import psutil
 import pytest
 from serving import Service
 from toy_jobs import STATIC_JOB, TRAINED_JOB
+from typer.testing import CliRunner
 
+from nas.cli.main import app
 from nas.client import Client, ServiceError
 from storage.records import JobStatus
 from storage.store import ResultStore
@@ -23,12 +23,20 @@ pytestmark = pytest.mark.slow
 STATIC = {**STATIC_JOB, "budget": {"evaluations": 300}, "execution": {"batch": 5}}
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """A running service."""
-    service = Service(tmp_path)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests."""
+    service = Service(tmp_path_factory.mktemp("served"))
     yield service
     service.stop()
+
+
+@pytest.fixture
+def service(served: Service) -> Service:
+    """The service, started again where a test has ended it."""
+    if served.process.poll() is not None:
+        served.start()
+    return served
 
 
 def driver_of(client: Client, service: Service, job_id: str) -> psutil.Process:
@@ -70,7 +78,7 @@ def test_a_job_from_submission_to_a_file_that_runs(service: Service, tmp_path: P
         (tmp_path / "bad.onnx").write_bytes(b"not a model")
         with pytest.raises(ServiceError, match="failed"):
             client.profile(tmp_path / "bad.onnx")
-    assert not list((tmp_path / "nas_artifacts" / "uploads").iterdir())
+    assert not list((service.folder / "nas_artifacts" / "uploads").iterdir())
     service.stop()
     assert "nas_" not in service.log.replace("nas_artifacts", "")
 
@@ -149,6 +157,5 @@ def test_stopping_gives_jobs_back(service: Service) -> None:
 )
 def test_what_would_not_work_is_told_first(tmp_path: Path, options: list[str], message: str) -> None:
     """Exit code 2 and one line."""
-    command = [sys.executable, "-m", "nas", "serve", "--store", f"sqlite:///{tmp_path}/nas.db", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, message in done.stderr) == (2, True)
+    done = CliRunner().invoke(app, ["serve", "--store", f"sqlite:///{tmp_path}/nas.db", *options])
+    assert (done.exit_code, message in " ".join(done.stderr.split())) == (2, True), done.output
