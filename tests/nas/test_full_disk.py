@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 from toy_jobs import STATIC_JOB
+from typer.testing import CliRunner
 
+from nas.cli.main import app
 from storage.records import JobStatus
 from storage.store import ResultStore
 
@@ -55,7 +57,7 @@ def fill(folder: Path) -> Callable[[], None]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_interrupts_a_job(tmp_path: Path) -> None:
+def test_a_full_disk_interrupts_a_job(cluster: None, tmp_path: Path) -> None:
     """One line with the cause and exit code 1; the store opens, is sound, and the job ends with exactly its budget.
 
     Where no small disk can be mounted, the driver's files may not grow any more from its first result on.
@@ -89,9 +91,8 @@ def test_a_full_disk_interrupts_a_job(tmp_path: Path) -> None:
             assert (found.status, 0 < found.evaluated < BUDGET) == (JobStatus.RUNNING, True)
             told = store.evaluations(found.id)
             assert last.endswith(f"then go on with `nas resume {found.id}`")
-            resumed = nas("resume", found.id, url=url)
-            _, said = resumed.communicate(timeout=200)
-            assert resumed.returncode == 0, said
+            resumed = CliRunner().invoke(app, ["resume", found.id, "--store", url])
+            assert resumed.exit_code == 0, resumed.output
             ended, everything = store.job(found.id), store.evaluations(found.id)
             assert (ended.status, ended.evaluated) == (JobStatus.SUCCEEDED, BUDGET)
             assert everything[: len(told)] == told
