@@ -12,9 +12,9 @@ from storage.store import ResultStore
 from tests.browsers import Service, browser_service, chromium
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests."""
+    """One browser for the tests of all files here that follow each other."""
     with chromium() as launched:
         yield launched
 

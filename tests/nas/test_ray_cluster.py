@@ -232,10 +232,6 @@ def test_the_head_is_killed_and_comes_back(team: Team, undisturbed: Any) -> None
 
 
 REFUSED: dict[str, tuple[Callable[[Team], list[str | Path]], dict[str, str], int, str]] = {
-    "nobody answers": (
-        lambda team: ["run", team.job_file(JOB), "--address", "127.0.0.1:1"], {}, 1,
-        "no Ray cluster answers at '127.0.0.1:1'",
-    ),
     "no such device": (
         lambda team: [
             "run",

@@ -180,6 +180,17 @@ def test_what_would_not_work_is_told_first(
         ResultStore(url, create=False)
 
 
+def test_a_job_waits_where_no_cluster_answers(tmp_path: Path) -> None:
+    """One line that says so, and the job can be tried again."""
+    file, url = tmp_path / "job.yaml", f"sqlite:///{tmp_path}/nas.db"
+    file.write_text(yaml.safe_dump(STATIC_JOB))
+    done = CliRunner().invoke(app, ["run", str(file), "--address", "127.0.0.1:1", "--store", url])
+    assert done.exit_code == 1, done.output
+    assert "no Ray cluster answers at '127.0.0.1:1'" in " ".join(done.stderr.split())
+    with ResultStore(url) as store:
+        assert [job.status for job in store.jobs()] == [JobStatus.QUEUED]
+
+
 def test_no_data_travel() -> None:
     """Our packages, without what Python made of them."""
     with travelling_code() as folder:
