@@ -35,7 +35,7 @@ def union_of_boxes(points: np.ndarray, corner: np.ndarray) -> float:
 
 
 @given(POINTS, st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_front_is_what_no_feasible_result_dominates(losses: np.ndarray, data: st.DataObject) -> None:
     """Brute force over all pairs, with failures, infeasible results and duplicates."""
     violations = data.draw(arrays(np.float64, len(losses), elements=st.sampled_from([0.0, 0.0, 0.5, np.nan])))
@@ -51,7 +51,7 @@ def test_front_is_what_no_feasible_result_dominates(losses: np.ndarray, data: st
 
 
 @given(POINTS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_hypervolume_is_the_volume_of_the_union(losses: np.ndarray) -> None:
     """Inclusion and exclusion over the boxes of all results that did not fail."""
     corner = np.full(losses.shape[1], 5.0)

@@ -62,7 +62,7 @@ def slow_active(space: GenotypeSpace, row: np.ndarray, column: int) -> bool:
 
 
 @given(spaces(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_active_follows_the_definition_and_canonical_is_idempotent(space: GenotypeSpace, seed: int) -> None:
     """The compiled mask equals the naive recursion; canonical zeroes the rest and changes no activity."""
     rng = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def test_active_follows_the_definition_and_canonical_is_idempotent(space: Genoty
 
 
 @given(spaces())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_size_is_the_number_of_enumerated_genotypes_and_all_decisions_are_reached(
     space: GenotypeSpace,
 ) -> None:
@@ -93,7 +93,7 @@ def test_size_is_the_number_of_enumerated_genotypes_and_all_decisions_are_reache
 
 
 @given(spaces(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_enumerate_lists_every_assignment(space: GenotypeSpace, seed: int) -> None:
     """Any sampled, mutated or crossed genotype is in the list."""
     rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def test_enumerate_lists_every_assignment(space: GenotypeSpace, seed: int) -> No
 
 
 @given(spaces(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_choices_and_encoding_round_trip(space: GenotypeSpace, seed: int) -> None:
     """Choices survive JSON and give the row back; the encoding has a one per active decision, in place."""
     rows = space.sample(10, np.random.default_rng(seed))
@@ -124,7 +124,7 @@ def test_choices_and_encoding_round_trip(space: GenotypeSpace, seed: int) -> Non
 
 
 @given(spaces(), st.integers(0, 2**32 - 1), st.none() | st.floats(0, 1))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_mutation_changes_an_active_decision_whenever_there_is_a_choice(
     space: GenotypeSpace, seed: int, rate: float | None
 ) -> None:
@@ -138,7 +138,7 @@ def test_mutation_changes_an_active_decision_whenever_there_is_a_choice(
 
 
 @given(spaces(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_crossover_takes_active_decisions_from_a_parent(space: GenotypeSpace, seed: int) -> None:
     """What is active in the child and in a parent comes from a parent in which it was active."""
     rng = np.random.default_rng(seed)

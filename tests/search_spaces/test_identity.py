@@ -59,7 +59,7 @@ def rewritten(graph: Graph, seed: int) -> Graph:
     return other
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_names_and_order_do_not_matter(seed: int) -> None:
     """Renamed, reordered and mirrored, a network keeps its hash."""

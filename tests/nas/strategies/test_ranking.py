@@ -27,7 +27,7 @@ def better(losses: np.ndarray, violations: np.ndarray, a: int, b: int) -> bool:
 
 
 @given(RESULTS)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_ranks_peel_off_what_nothing_is_better_than(results: tuple[np.ndarray, np.ndarray]) -> None:
     """Front by front, by brute force: results of one front share a rank, later fronts have higher ones."""
     losses, violations = results
@@ -66,7 +66,7 @@ def test_best_prefers_the_uncrowded_of_the_last_front() -> None:
 @given(
     arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.sampled_from([0.0, 1.0, np.inf]))
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_average_ranks_are_those_of_scipy(values: np.ndarray) -> None:
     """Along both axes, with ties and infinities."""
     for axis in (0, 1):
