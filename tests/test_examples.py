@@ -43,7 +43,6 @@ def test_integers_beside_floats() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_an_existing_supernet_and_its_file(tmp_path: Path) -> None:
     """Modules with weights of their own are searched and exported; the file is read back and measured."""
     shell(

@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_commands_run_and_results_hold(tmp_path: Path) -> None:
     """The digits job from the first command to the exported model, as a newcomer types it."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")

@@ -53,7 +53,6 @@ def front(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_stopped_in_training_and_twice_in_the_search(cluster: None, tmp_path: Path) -> None:
     """A job that is killed twice and interrupted once ends as the undisturbed one."""
     folders = [tmp_path / "whole", tmp_path / "killed"]
@@ -79,7 +78,6 @@ def test_stopped_in_training_and_twice_in_the_search(cluster: None, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_differentiable_search_killed_in_its_rounds_and_in_an_evaluation(cluster: None, tmp_path: Path) -> None:
     """Rounds and results are those of the undisturbed job, with the multiplier of its budget."""
     plain = gradient_job("gdas", cost={"metric": "macs", "target": 60_000.0})

@@ -43,7 +43,6 @@ def files(job: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_finalists_are_trained_whatever_happens(cluster: None, tmp_path: Path) -> None:
     """What was finished before the kill is left alone, the rest goes on, and the export has the trained weights."""
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(JOB))
@@ -107,7 +106,6 @@ def test_finalists_are_trained_whatever_happens(cluster: None, tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_search_that_trains_goes_on_after_a_kill(cluster: None, tmp_path: Path) -> None:
     """Networks and recipes, each trained once; what is on the front was trained to its end."""
     job = {

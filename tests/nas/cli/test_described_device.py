@@ -23,7 +23,6 @@ def nas(*arguments: object) -> Result:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_job_of_the_example_from_the_file_to_the_model(cluster: None, tmp_path: Path) -> None:
     """Every evaluation has all metrics of the device; the exported file has exactly those that the search saw."""
     job = {**yaml.safe_load(EXAMPLE.read_text()), "budget": {"evaluations": 12}}

@@ -79,7 +79,6 @@ def nas(*arguments: object) -> Result:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_job_that_names_a_strategy_runs(name: str, cluster: None, tmp_path: Path) -> None:
     """The whole budget is evaluated, every architecture once and within the bound, and the front is shown."""

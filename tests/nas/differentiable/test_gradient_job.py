@@ -66,7 +66,6 @@ def outcome(store: ResultStore, job_id: str) -> tuple[list[Any], list[Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_job_ends_as_if_it_had_not_been_stopped(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +93,6 @@ def test_a_job_ends_as_if_it_had_not_been_stopped(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_budget_of_a_device_is_kept_by_what_is_derived(cluster: None, tmp_path: Path) -> None:
     """Costs of decisions are learned from probes that the device measures, once for all jobs, and kept with the job."""
     plain = {
@@ -126,7 +124,6 @@ def test_a_budget_of_a_device_is_kept_by_what_is_derived(cluster: None, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_budget_that_the_device_cannot_meet_fails_before_training(cluster: None, tmp_path: Path) -> None:
     """As soon as the probes have shown it, with the least that was found."""
     plain = {**job("gdas", cost={"metric": LATENCY, "target": 1e-4}), "devices": DEVICES}
@@ -140,7 +137,6 @@ def test_a_budget_that_the_device_cannot_meet_fails_before_training(cluster: Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_loss_that_is_no_number_fails_the_job_with_step_and_entropies(cluster: None, tmp_path: Path) -> None:
     """After the round was repeated once; the rounds before it stay in the store."""
     plain = job("darts", learning_rate=1e30, gradient_clip=None)
