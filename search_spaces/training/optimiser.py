@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
+from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from search_spaces.supernet.supernet import Supernet
@@ -122,11 +123,11 @@ class Adam(Optimiser):
         decoupled: bool = False,
     ) -> None:
         super().__init__(groups, lr)
-        self._betas, self._decoupled = betas, decoupled
+        self._betas, self._function = betas, adamw if decoupled else adam
 
     def _move(self, tensors: list[Tensor], gradients: list[Tensor], group: Group) -> None:
         first, second = self._betas
-        adam(
+        self._function(
             tensors,
             gradients,
             self._kept("exp_avg", tensors),
@@ -141,7 +142,6 @@ class Adam(Optimiser):
             weight_decay=group["weight_decay"],
             eps=1e-8,
             maximize=False,
-            decoupled_weight_decay=self._decoupled,
         )
 
 
