@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from nas.evaluation.evaluator import Evaluator, Request
 from nas.evaluation.predicting_evaluator import PredictingEvaluator
 from nas.evaluation.table_evaluator import TableEvaluator
-from nas.finalists import worth_measuring
+from nas.finalists import affordable, worth_measuring
 from nas.front import front, hypervolume
 from nas.objectives import Objective, deviation, losses, violations
+from nas.screening import ask
 from nas.strategies.registry import create, strategy
 from nas.table import Table
 from search_spaces.genotypes import Population
@@ -62,7 +63,7 @@ def search(
     rows: list[Population] = []
     predicted: list[bool] = []
     while len(predicted) < evaluations:
-        population = searcher.ask(min(BATCH, evaluations - len(predicted)))
+        population = ask(searcher, min(BATCH, evaluations - len(predicted)), space, objectives, predictor)
         if not len(population):
             break
         evaluator.submit([Request(str(place), row) for place, row in enumerate(population)])
@@ -87,8 +88,11 @@ def finals(table: Table, objectives: Sequence[Objective], metric: str, searched:
         heard = {o.metric: o.values(told[:, place]) for place, o in enumerate(objectives)}
         best = front(told, violations(objectives, heard))
         new = best[worth_measuring(told[best], open_[best])]
+        new = new[: affordable(len(open_), int((~open_).sum()), extra)]
         if not len(new):
-            return told[best[~open_[best]]], extra
+            kept = np.flatnonzero(~open_)
+            broken = violations(objectives, {name: column[kept] for name, column in heard.items()})
+            return told[kept[front(told[kept], broken)]], extra
         told[new], open_[new] = true[new], False
         extra += len(new)
         assert searched.predictor is not None

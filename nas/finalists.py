@@ -5,8 +5,9 @@ device that runs it, in alternating order, and the front is drawn anew with what
 onto it, until nobody on it is new. A value replicates when two measurements in a row agree.
 
 Where values were predicted in the search, those that would add most to the front are measured, a few at a time. The
-predictors learn from each few, all that is not measured is predicted again, and what is left on the front unmeasured
-when it could hardly add anything is not reported. A measurement that agrees with what was predicted stands.
+predictors learn from each few, and all that is not measured is predicted again. What is left on the front unmeasured
+when it could hardly add anything, or when a fifth of the job's networks was measured, is not reported, and hides
+nothing. A measurement that agrees with what was predicted stands.
 """
 
 import math
@@ -33,6 +34,9 @@ AT_ONCE = 8
 """Networks with predicted values that are measured until the predictors learn from them."""
 LEFT = 0.002
 """The share of the front's hypervolume that networks with predicted values may be left to have."""
+MOST, LEAST = 0.19, 12
+"""At most this share of all networks is measured in a job that predicts, so that it spares four of five measurements
+also where its front is long; but at its end so many with predicted values at least, where there are as many."""
 FAR = 4.0
 """Deviations by which a prediction may be wrong."""
 CORNER = 1.1
@@ -94,9 +98,16 @@ class Finalists:
         results = self._results(proven=False)
         replicated = np.array([e.architecture_key in results.replications for e in results.evaluations], np.bool_)
         told = np.array([self._is_told(each) for each in results.evaluations], np.bool_) & ~replicated
-        again = [index for index in results.front if not (told[index] or replicated[index])]
         on_front = results.front
         new = on_front[worth_measuring(results.losses[on_front], told[on_front])]
+        begun = int((replicated & [self._is_told(each) for each in results.evaluations]).sum())
+        new = new[: affordable(len(told), int((~told).sum()), begun)]
+        if not len(new):  # what hides behind a prediction that nobody will check is reported
+            whole = np.flatnonzero(
+                [known and e.stopped is None for known, e in zip(~told, results.evaluations, strict=True)]
+            )
+            on_front = whole[front(results.losses[whole], results.violations[whole])]
+        again = [index for index in on_front if not (told[index] or replicated[index])]
         return [results.evaluations[int(index)] for index in [*again, *new]]
 
     def _is_told(self, evaluation: Evaluation) -> bool:
@@ -200,6 +211,17 @@ class Finalists:
             statistics = {**(measured.summary() if measured else {"error": answer.error}), "passes": passes}
             rows.append(Replication(answer.key, metric, found[metric], searched[metric], stable, statistics))
         return rows
+
+
+def affordable(networks: int, measured: int, finalists: int) -> int:
+    """How many networks with predicted values may be measured yet.
+
+    Args:
+        networks: all of the job.
+        measured: those that were measured by now.
+        finalists: those of them that had predicted values in the search.
+    """
+    return max(int(MOST * networks) - measured, LEAST - finalists, 0)
 
 
 def worth_measuring(losses: NDArray[np.float64], told: NDArray[np.bool_]) -> NDArray[np.intp]:

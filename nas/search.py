@@ -11,6 +11,7 @@ import numpy as np
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.front import feasible
 from nas.objectives import Objective, losses, violations
+from nas.screening import ask
 from nas.stall import Stall
 from nas.strategies.base import Strategy
 from nas.wall_time import out_of_time
@@ -135,7 +136,8 @@ class Search:
         self.end_reason = self._spent()
         if self.end_reason:
             return None
-        genotypes = self.strategy.ask(min(self.pace.batch, self.pace.evaluations - len(self._costs)))
+        wanted = min(self.pace.batch, self.pace.evaluations - len(self._costs))
+        genotypes = ask(self.strategy, wanted, self.space, self.objectives, self.evaluator)
         if not len(genotypes):
             self.end_reason = "the strategy has nothing new to propose"
             return None

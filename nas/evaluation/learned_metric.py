@@ -74,6 +74,11 @@ class LearnedMetric:
         """Whether anything can be predicted."""
         return self._predictor is not None
 
+    @property
+    def known(self) -> int:
+        """How many values were taken in."""
+        return len(self._values)
+
     def learn(self, genotype: NDArray[np.int16], metrics: Mapping[str, float], value: float) -> None:
         """Take in the value of a genotype (d,), of which other metrics are known; fit anew when it is time."""
         self._rows.append(self._made(genotype[None])[0])

@@ -26,7 +26,7 @@ WORTH = 0.02
 """The share of the front's hypervolume that must depend on a prediction for it to be measured during the search.
 
 What depends on it is what the network adds at the better end of its 90 % interval beyond what it adds at the worse."""
-SHARE, BESIDE = 0.05, 1.5
+SHARE, BESIDE = 0.04, 1.25
 """At most this share of all networks is measured during the search beside this many times the first ones: where a
 device is noisy, intervals stay wide however much is measured."""
 CORNER = 0.1
@@ -45,12 +45,13 @@ class _Pending(NamedTuple):
 class PredictingEvaluator:
     """Stands before another evaluator and spares it measurements.
 
-    The first networks are measured. Then each gets a predicted value, and whatever else is asked is evaluated. Where
-    the metric is to come from `auto`, a network is measured after all when its interval is too wide to tell what it
-    adds to the front: when that differs by more than `WORTH` of the front's hypervolume between the ends of the
-    interval. But few of many are, so that noise does not have all of them measured. What surely joins the front is
-    told as predicted, and measured at the end of the search if it is still on it, as all is that a job reports
-    (`nas.finalists`). The predictors learn from every measurement.
+    The first networks are measured, and others held until then. Each of these gets a predicted value, and whatever else
+    is asked is evaluated. Where the metric is to come from `auto`, a network is measured after all when its interval is
+    too wide to tell what it adds to the front: when that differs by more than `WORTH` of the front's hypervolume
+    between the ends of the interval. But few of many are, so that noise does not have all of them measured. What surely
+    joins the front is told as predicted, and measured at the end of the search if it is still on it, as all is that a
+    job reports (`nas.finalists`). The predictors learn from every measurement, and choose among proposals
+    (`nas.screening`).
 
     Args:
         inner: what evaluates and measures; closed with this.
@@ -89,6 +90,7 @@ class PredictingEvaluator:
         self._range = np.full((2, len(self._objectives)), np.nan)  # of the losses of all that met the bounds
         self._pending: dict[str, _Pending] = {}
         self._measuring: dict[str, Request] = {}
+        self._held: list[Request] = []  # until enough is measured to predict them
         self._begun: dict[str, Evaluated] = {}  # what was found before it was known that more has to be measured
         self._answered = self._measured = 0  # networks, in the search
         for genotype, metrics in history:
@@ -97,7 +99,18 @@ class PredictingEvaluator:
             self.learn(genotype, metrics)
 
     def submit(self, requests: Sequence[Request]) -> None:
-        """Queue requests."""
+        """Queue requests; those beyond the first are held until these are measured, however many come at once."""
+        self._held += requests
+        self._release()
+
+    def _release(self) -> None:
+        """Pass on what is held: all of it once there are predictions, before only what these need."""
+        room = len(self._held)
+        if lacking := [learned for learned in self._learned.values() if not learned.ready]:
+            needed = FIRST - min(learned.known for learned in lacking) - len(self._measuring)
+            waits = bool(self._measuring or self._pending)  # values that are all alike teach nothing: then more
+            room = needed if needed > 0 else 0 if waits else FIRST
+        requests, self._held = self._held[:room], self._held[room:]
         plain = []
         guessed = self._guessed(requests)
         for request, guesses in zip(requests, guessed, strict=True):
@@ -124,6 +137,8 @@ class PredictingEvaluator:
             if not answers:
                 return []
             done = [answer for answer in answers if self._finished(answer)]
+            if self._held:
+                self._release()
         return done
 
     def close(self) -> None:
@@ -137,6 +152,13 @@ class PredictingEvaluator:
             if np.isfinite(value) and metrics.get(deviation(metric), 0.0) == 0:
                 learned.learn(genotype, metrics, value)
         self._see({**costs(self._space.graph(genotype)), **metrics})
+
+    def foreseen(self, population: Population) -> dict[str, Array]:
+        """For each metric that needs no hints and can be predicted, what is predicted of (n, d) genotypes now."""
+        ready = {metric: each for metric, each in self._learned.items() if each.ready and not each.hints}
+        if not len(population):
+            return {metric: np.zeros(0) for metric in ready}
+        return {metric: each.guesses(population, [{}] * len(population))[0] for metric, each in ready.items()}
 
     def predicted(self, population: Population, known: Sequence[Mapping[str, float]]) -> dict[str, Array]:
         """For each metric that can be predicted, what is predicted of (n, d) genotypes from all that was measured.

@@ -45,7 +45,7 @@ class Strategy(ABC, Generic[Options]):
 
     A subclass says `_propose`, and `_start` and `_observe` if it learns by increments; it names its
     `options_type`, whose `name` is the key in the registry, and a one-line `summary`; `predicts` says whether it
-    looks at `features`.
+    looks at `features`, `screened` whether predictors may choose among its proposals.
 
     Args:
         space: what is searched.
@@ -65,6 +65,7 @@ class Strategy(ABC, Generic[Options]):
     summary: ClassVar[str]
     options_type: ClassVar[type[StrategyOptions]]
     predicts: ClassVar[bool] = False
+    screened: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -151,6 +152,19 @@ class Strategy(ABC, Generic[Options]):
         self._proposed.update(found)
         self._outstanding.update(found)
         return self._rows(found)
+
+    def withdraw(self, genotypes: Population) -> None:
+        """Forget (n, d) proposals that nobody will evaluate, as if they had never been made.
+
+        Raises:
+            ValueError: one of them is not outstanding.
+        """
+        keys = self.space.keys(genotypes).tolist()
+        if not self._outstanding.keys() >= set(keys):
+            raise ValueError("only what was proposed and not told can be withdrawn")
+        self._proposed.difference_update(keys)
+        for key in keys:
+            self._outstanding.pop(key, None)
 
     def tell(self, genotypes: Population, losses: ArrayLike, violations: ArrayLike) -> None:
         """Learn the results of n evaluations, proposed here or known from elsewhere.

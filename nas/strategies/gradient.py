@@ -122,6 +122,8 @@ class GradientStrategy(Strategy[GradientOptions]):
         ValueError: no rounds are given, or as `Strategy` says.
     """
 
+    screened = False  # more proposals take more rounds
+
     def __init__(
         self,
         space: GenotypeSpace,

@@ -19,6 +19,7 @@ class RandomSearch(Strategy[RandomOptions]):
 
     summary: ClassVar[str] = "uniform random sampling without repetition, the baseline of every report"
     options_type = RandomOptions
+    screened = False  # what is chosen among samples is no sample
 
     def _propose(self, n: int, rng: np.random.Generator) -> Population:
         return self.space.sample(n, rng)

@@ -166,6 +166,26 @@ def test_replaying_any_prefix_continues_identically(name: str, space_name: str) 
 
 
 @each_space
+def test_what_is_withdrawn_was_never_proposed(name: str, space_name: str) -> None:
+    """A strategy goes on as one does that replays what was kept; only what is outstanding can be withdrawn."""
+    space = SPACES[space_name]()
+    first, again = make(name, space), make(name, space)
+    for _ in range(3):
+        rows = first.ask(9)
+        kept = rows[::2]
+        first.withdraw(rows[1::2])
+        again.replay(kept)
+        np.testing.assert_array_equal(first.outstanding, again.outstanding)
+        told = score(space, kept, first.objectives), np.zeros(len(kept))
+        first.tell(kept, *told)
+        again.tell(kept, *told)
+        assert first.proposed == again.proposed
+    np.testing.assert_array_equal(first.ask(4), again.ask(4))
+    with pytest.raises(ValueError, match="can be withdrawn"):
+        first.withdraw(kept[:1])
+
+
+@each_space
 def test_replay_does_not_depend_on_grouping(name: str, space_name: str) -> None:
     """All proposals at once and results one by one restore the same strategy, as a store would give them."""
     space = SPACES[space_name]()
