@@ -3,7 +3,8 @@
 X. Dai et al., "FBNetV3: joint architecture-recipe search using predictor pretraining", CVPR 2021, let a neural network
 learn MACs and parameters of many architectures before accuracies of few. Here a predictor learns each such quantity, be
 it a score of architectures without labels or the accuracy on another data set, and what it says of a network is a
-feature: how much that is worth, the few labels decide.
+feature: how much that is worth, the few labels decide. What is a feature already, as MACs may be, teaches nothing new
+and is left out: a copy of a feature only draws few labels towards it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from predictors.feature_set import FeatureSet, Group
 from predictors.folded import FoldedEnsemble
@@ -27,6 +29,10 @@ SAME = 1e-3
 """Deviation of scores below which a source says the same of all networks."""
 FEWEST = 8
 """Values of a source from which trees learn it beside the process."""
+COPY = 0.999
+"""Rank correlation with a feature from which a source is that feature."""
+TELLING = 20
+"""Values of a source below which it may have the order of a feature by chance."""
 
 
 class SourceScores:
@@ -37,7 +43,7 @@ class SourceScores:
         seed: of the predictors.
 
     Attributes:
-        names: of the sources.
+        names: of the sources that say something new.
     """
 
     def __init__(self, features: FeatureSet, seed: int) -> None:
@@ -52,8 +58,9 @@ class SourceScores:
 
         Networks of another space may all be beyond those of the source, and still be told apart by it.
         """
-        self.names = tuple(source.name for source in sources)
-        for source in sources:
+        new = [source for source in sources if not _copies(source)]
+        self.names = tuple(source.name for source in new)
+        for source in new:
             models: list[WarpedProcess | FoldedEnsemble] = [RankingProcess(self._features, seed=self._seed)]
             if len(source.values) >= FEWEST:
                 models.append(RankingBoosting(self._features, seed=self._seed))
@@ -113,6 +120,16 @@ class SourceScores:
                 models.append(model)
             self._models.append(models)
         return self
+
+
+def _copies(source: Source) -> bool:
+    """Whether a source orders networks as one of their features does, or the other way round."""
+    if len(source.values) < TELLING:
+        return False
+    ranks = rankdata(np.column_stack([source.values, source.features]), axis=0)
+    centred = ranks - ranks.mean(axis=0)
+    lengths = np.maximum(np.linalg.norm(centred, axis=0), 1.0)
+    return bool((np.abs(centred[:, 0] @ centred[:, 1:]) > COPY * lengths[0] * lengths[1:]).any())
 
 
 def under(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:

@@ -82,6 +82,18 @@ def test_other_labels_help_and_are_kept() -> None:
     np.testing.assert_allclose(again.predict(test).mean, helped.predict(test).mean, rtol=1e-9)
 
 
+def test_a_source_that_is_a_feature_already_changes_nothing() -> None:
+    """As the MACs of networks without labels, where MACs are a feature: few labels are not drawn towards it."""
+    x, test, elsewhere = networks(12, 1), networks(50, 2), networks(100, 3)
+    copies = [Source("macs", elsewhere, np.exp(elsewhere[:, 4])), Source("fewer", elsewhere, -elsewhere[:, 0])]
+    alone, beside = (Accuracy(features()).fit(x, accuracy(x), sources) for sources in ([], copies))
+    np.testing.assert_array_equal(alone.predict(test).mean, beside.predict(test).mean)
+    again = from_bytes(to_bytes(beside)).predictor
+    np.testing.assert_allclose(again.predict(test).mean, beside.predict(test).mean, rtol=1e-9)
+    few = Source("few", elsewhere[:6], elsewhere[:6, 4] + np.arange(6) / 10)  # an order that many have by chance
+    assert Accuracy(features()).fit(x, accuracy(x), [few])._told.names == ("few",)
+
+
 def test_a_source_that_says_nothing_is_refused() -> None:
     """Undefined or constant values of a source have a clear message with its name."""
     x = networks(20, 1)
