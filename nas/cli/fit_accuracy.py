@@ -100,9 +100,10 @@ def _statistics(job: "Job", labels: "Labels", names: Sequence[str], unlabelled: 
     spec = parse_job(job.spec, source=job.id)
     data = job_data(spec) if needy else None
     space = job_recipe(spec, data, allow_code=False).make()  # with the channels and classes of the data
-    rows = np.unique(space.sample(unlabelled, np.random.default_rng([seed, 37])), axis=0)
+    rows = np.unique(labels.space.sample(unlabelled, np.random.default_rng([seed, 37])), axis=0)
     drawn = track(rows, "scoring", console=messages, disable=not messages.is_terminal)
-    found = free_statistics((space.graph(row) for row in drawn), names, ZeroCostData.of(data, seed).batch, seed)
+    networks = (space.graph(row[: len(space.decisions)]) for row in drawn)  # the labels may know recipes, too
+    found = free_statistics(networks, names, ZeroCostData.of(data, seed).batch, seed)
     # a score that is the same for all networks tells nothing of them
     telling = {name: values for name, values in found.items() if np.ptp(values) > 0}
     return [Labels(name, labels.data, {}, labels.space, rows, values) for name, values in telling.items()]

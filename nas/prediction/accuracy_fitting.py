@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nas.features.accuracy_features import AccuracyFeatures
 from nas.features.operators import graph_features
 from nas.jobspec.space_code import space_recipe
+from nas.jobspec.training import RecipeSpec, TrainSpec
 from nas.objectives import deviation
 from predictors.accuracy import Accuracy
 from predictors.errors import PredictorError, TooFewSamples
@@ -22,6 +23,7 @@ from predictors.predictor import Source
 from predictors.scores import Scores
 from search_spaces.genotypes import Population
 from search_spaces.graph import Graph
+from search_spaces.joint_space import JointSpace
 from search_spaces.space import SearchSpace
 from storage.records import Evaluation, Job
 
@@ -38,8 +40,9 @@ class Labels:
     Attributes:
         job: its id, or the name of the statistic.
         data: a word for the data set.
-        how: what was evaluated on, and with which weights, as plain values; labels that differ in it do not mix.
-        space: what the rows are of.
+        how: what was evaluated on, with which weights, and how networks were trained that had their own, as plain
+            values; labels that differ in it do not mix.
+        space: what the rows are of: networks, and the recipe of each where a job decided about it.
         rows: (n, d) distinct genotypes.
         values: (n,).
     """
@@ -59,7 +62,7 @@ class Labels:
             PredictorError: the job has none.
             ValueError: its space cannot be made.
         """
-        space = space_recipe(job.spec["space"], allow_code=allow_code).make()
+        space, training = _searched(job, allow_code=allow_code)
         good = [
             each
             for each in evaluations
@@ -75,9 +78,9 @@ class Labels:
         values = np.array([each.metrics[metric] for each in good])
         data = job.spec.get("data") or {}
         name = str(data.get("name") or Path(str(data.get("path"))).name.split(".")[0])
-        weights = "own" if (job.spec.get("accuracy") or {}).get("from") == "train" else "shared"
         word = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_") or "data"
-        return cls(job.id, word, {"data": data, "weights": weights}, space, *_merged(np.stack(rows), values))
+        how = {"data": data, "weights": "own" if training else "shared", **training}
+        return cls(job.id, word, how, space, *_merged(np.stack(rows), values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +118,8 @@ def fit_accuracy(
     for other in labels[1:]:
         if other.how != first.how:
             raise PredictorError(
-                f"the labels of jobs {first.job} and {other.job} do not mix: {_told(first)}, and {_told(other)}; "
-                f"give {other.job} as a source (--source {other.job}), or leave it out"
+                f"the labels of jobs {first.job} and {other.job} do not mix: {_told(first, other)}, and "
+                f"{_told(other, first)}; give {other.job} as a source (--source {other.job}), or leave it out"
             )
     made = AccuracyFeatures(first.space)
     digests = {id(each): AccuracyFeatures(each.space).features.digest for each in (*labels, *sources)}
@@ -176,6 +179,25 @@ def _merged(rows: Population, values: Array) -> tuple[Population, Array]:
     return unique[order], means[order]
 
 
-def _told(labels: Labels) -> str:
-    data = json.dumps({key: value for key, value in labels.how["data"].items() if value is not None})
-    return f"{labels.job} was evaluated on {data} with {labels.how['weights']} weights"
+def _searched(job: Job, *, allow_code: bool) -> tuple[SearchSpace, dict[str, Any]]:
+    """What a job searched, but for settings of devices; and how each network was trained, if each was."""
+    spec = job.spec
+    space = space_recipe(spec["space"], allow_code=allow_code).make()
+    if (spec.get("accuracy") or {}).get("from") != "train":
+        return space, {}
+    train, decided = TrainSpec(**(spec.get("train") or {})).recipe, RecipeSpec(**(spec.get("recipe") or {}))
+    training = {"train": train.model_dump(mode="json"), "recipe": decided.model_dump(mode="json", exclude_none=True)}
+    decisions = decided.decisions(train)
+    return JointSpace(space, [], decisions) if decisions else space, training
+
+
+def _told(labels: Labels, other: Labels) -> str:
+    """In what labels differ from others."""
+    apart: dict[str, Any] = {}
+    for name in dict.fromkeys((*labels.how, *other.how)):
+        mine, theirs = labels.how.get(name), other.how.get(name)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            apart |= {f"{name}.{key}": mine.get(key) for key in (*mine, *theirs) if mine.get(key) != theirs.get(key)}
+        elif mine != theirs:
+            apart[name] = mine
+    return f"{labels.job} has {', '.join(f'{name} {json.dumps(value)}' for name, value in apart.items())}"

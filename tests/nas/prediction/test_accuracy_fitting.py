@@ -1,6 +1,7 @@
 """`nas predictor` for accuracy: learned from jobs of the store, for networks of their spaces and for any file."""
 
 import json
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
+from nas.artifacts import artifact_folder
 from nas.cli.main import app
 from nas.jobspec.load import parse_job
+from nas.prediction.predictor_store import PredictorStore
 from search_spaces.costs.static import costs
 from search_spaces.interchange.onnx_file import model_bytes
+from search_spaces.joint_space import JointSpace
 from search_spaces.recipe import SpaceRecipe
 from search_spaces.space import SearchSpace
 from search_spaces.supernet.supernet import Supernet
@@ -35,22 +39,26 @@ def nas(*arguments: str) -> tuple[int, Any, str]:
 
 
 def truth(space: SearchSpace, row: np.ndarray, least: float = 0.5) -> float:
-    """A made-up accuracy that rises with the work."""
+    """A made-up accuracy that rises with the work, and where weights are averaged."""
     macs = costs(space.graph(row))["macs"] / 1e5
-    return 0.98 - least * float(np.exp(-macs))
+    best = 0.98 if space.choices(row).get("recipe.ema", 0.9) else 0.58
+    return best - least * float(np.exp(-macs))
 
 
 def evaluated(
-    store: ResultStore, section: Mapping[str, Any], n: int, seed: int, *, limit: int = 400, least: float = 0.5
-) -> str:
-    """A job of the store that has evaluated n networks; the last two were predicted."""
+    store: ResultStore, section: Mapping[str, Any], n: int, seed: int, *, limit: int = 400, least: float = 0.5,
+    more: Mapping[str, Any] = types.MappingProxyType({}),
+) -> str:  # fmt: skip
+    """A job of the store that has evaluated n networks; the last two were predicted. Averages of weights help."""
     spec = parse_job(
         {
             "name": f"job{seed}", "space": dict(section), "data": {"name": "digits", "limit": limit},
-            "objectives": ["accuracy", "macs"], "strategy": "random", "budget": {"evaluations": n},
+            "objectives": ["accuracy", "macs"], "strategy": "random", "budget": {"evaluations": n}, **more,
         }
     )  # fmt: skip
     space = SpaceRecipe(section["name"], {k: v for k, v in section.items() if k != "name"}).make()
+    if spec.recipe is not None:
+        space = JointSpace(space, [], spec.recipe.decisions(spec.train))
     rows = np.unique(space.sample(4 * n, np.random.default_rng(seed)), axis=0)
     rows = np.random.default_rng(seed).permutation(rows)[:n]
     keys = [f"{seed:02d}{place:062x}" for place in range(n)]
@@ -120,6 +128,32 @@ def test_fit_show_predict(url: str, tmp_path: Path) -> None:
         assert found["low"] <= found["predicted"] <= found["high"] <= 1.0
         predicted.append(found["predicted"])
     assert stats.spearmanr(predicted, [truth(space, row) for row in rows]).statistic > 0.6
+
+
+def test_labels_of_several_recipes_know_them(url: str) -> None:
+    """What was decided about trainings is seen; labels of other recipes do not mix, and one is told why."""
+    own = {"accuracy": {"from": "train"}, "train": {"epochs": 8}}
+    joint = own | {"recipe": {"ema": [0.0, 0.9], "optimiser": ["sgd", "lion"]}}
+    with ResultStore(url, create=True) as store:
+        decided = evaluated(store, BLOCKS, 42, 1, more=joint)
+        alone, longer = (
+            evaluated(store, BLOCKS, 12, seed, more=own | {"train": {"epochs": epochs}})
+            for seed, epochs in ((2, 8), (3, 9))
+        )
+    common = ("predictor", "fit", "--metric", "accuracy", "--store", url)
+    free = ("--statistic", "synflow", "--unlabelled", "20", "--tests", "10")
+    code, told, _ = nas(*common, "--job", decided, *free)
+    assert code == 0
+    assert told["scores"][1]["spearman"] > 0.9
+    stored = PredictorStore(artifact_folder(url)).load("digits", "accuracy", "mobilenet_v3")
+    assert "recipe.ema=0.9" in stored.predictor.features.names
+    for others, words in (
+        ((alone, longer), (f"{alone} has train.epochs 8, and {longer} has train.epochs 9",)),
+        ((alone, decided), ("recipe.ema null", "recipe.ema [0.0, 0.9]", f"--source {decided}")),
+    ):
+        code, _, said = nas(*common, "--job", others[0], "--job", others[1])
+        assert code == 2
+        assert [word for word in words if word not in " ".join(said.split())] == []
 
 
 def test_bad_input_is_told(url: str) -> None:
