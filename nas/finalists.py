@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nas.evaluation.evaluator import Evaluated, Evaluator, Request
 from nas.front import front, hypervolume, normalise
+from nas.jobspec.metric_names import LEARNED
 from nas.objectives import Objective, deviation
 from nas.results import Results
 from nas.search import measurements
@@ -192,9 +193,12 @@ class Finalists:
 
     def _pass(self, finalists: Sequence[Evaluation]) -> list[Evaluated]:
         """Measure some networks once; nothing but what runs them is asked."""
+        asked = set(self.metrics)
+        if not asked.isdisjoint(LEARNED):  # accuracy and loss come of one evaluation; who knows one makes none
+            asked.update(LEARNED)
         requests = []
         for each in finalists:
-            known = {metric: value for metric, value in each.metrics.items() if metric not in self.metrics}
+            known = {metric: value for metric, value in each.metrics.items() if metric not in asked}
             requests.append(Request(each.architecture_key, np.asarray(self.space.genotype(each.genotype)), known))
         self.evaluator.submit(requests)
         answers: list[Evaluated] = []
