@@ -13,7 +13,7 @@ from predictors.auto import evidence
 from predictors.averaged_process import Guess as Spread
 from predictors.errors import PredictorError
 from predictors.graph import Graph
-from predictors.predictor import NORMAL, Predictor
+from predictors.predictor import NORMAL, Predictor, checked_values
 from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
 
@@ -81,30 +81,40 @@ class LearnedMetric:
 
     def learn(self, genotype: NDArray[np.int16], metrics: Mapping[str, float], value: float) -> None:
         """Take in the value of a genotype (d,), of which other metrics are known; fit anew when it is time."""
+        self._take(genotype, metrics, value)
+        if len(self._values) >= max(FIRST, REFIT * self._samples):
+            self.fit()
+
+    def recall(self, past: Sequence[tuple[NDArray[np.int16], Mapping[str, float], float]]) -> None:
+        """Take in what `learn` took in one by one; fit once, on as many values as it fitted last."""
+        for genotype, metrics, value in past:
+            self._take(genotype, metrics, value)
+        samples = 0
+        for count in range(FIRST, len(self._values) + 1):
+            if count >= REFIT * samples and _differ(self._values[:count]):
+                samples = count
+        self.fit(samples)
+
+    def _take(self, genotype: NDArray[np.int16], metrics: Mapping[str, float], value: float) -> None:
         self._rows.append(self._made(genotype[None])[0])
         if self._priced is not None:
             self._nodes.append(graph_features([self._priced.graph(genotype)])[0])
         self._told.append([metrics.get(name, np.nan) for name in self.hints])
         self._values.append(value)
-        if len(self._values) >= max(FIRST, REFIT * self._samples):
-            self.fit()
 
-    def fit(self) -> None:
-        """Learn from all values, if there are new ones, enough of them, and not all are alike."""
-        y = np.array(self._values)
-        if len(y) < FIRST or len(y) == self._samples:
+    def fit(self, samples: int | None = None) -> None:
+        """Learn from so many values, or all, if there are new ones, enough of them, and not all are alike."""
+        y = np.array(self._values[:samples])
+        if len(y) < FIRST or len(y) == self._samples or not _differ(y):
             return
-        told = np.array(self._told).reshape(len(self._told), -1)
+        told = np.array(self._told[:samples]).reshape(len(y), -1)
         self._least = np.min(told, axis=0, initial=np.inf, where=np.isfinite(told))
         self._least[~np.isfinite(self._least)] = 0.0  # no network had it
-        features, x = beside(self._made.features, np.array(self._rows), self.hints, self._whole(told))
-        try:
-            predictor = self._kind(features, seed=self._seed).fit(x, y)
-        except PredictorError:
-            return  # all are alike so far
+        features, x = beside(self._made.features, np.array(self._rows[:samples]), self.hints, self._whole(told))
+        predictor = self._kind(features, seed=self._seed).fit(x, y)
         self._predictor, self._prices = predictor, None
         if self._priced is not None and (y > 0).all():
-            self._prices = Graph(seed=self._seed, far=False).fit(np.array(self._nodes), y)
+            self._prices = Graph(seed=self._seed, far=False).fit(np.array(self._nodes[:samples]), y)
             scale = (np.abs(y) + np.abs(y).mean()) / 2
             held = {"features": predictor.held.mean, "prices": self._prices.held.mean}
             errors = {name: (y - mean) / scale for name, mean in held.items()}
@@ -139,3 +149,12 @@ class LearnedMetric:
     def _whole(self, told: Array) -> Array:
         """(n, k) values with the least that was seen where there is none."""
         return np.where(np.isfinite(told), told, self._least)
+
+
+def _differ(values: Sequence[float] | Array) -> bool:
+    """Whether there is anything to learn from values."""
+    try:
+        checked_values(values, len(values), 1, "the job")
+    except PredictorError:
+        return False
+    return True

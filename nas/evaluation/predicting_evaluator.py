@@ -96,7 +96,9 @@ class PredictingEvaluator:
         for genotype, metrics in history:
             self._answered += 1
             self._measured += all(metrics.get(deviation(metric), 0.0) == 0 for metric in sources)
-            self.learn(genotype, metrics)
+            self._look(genotype, metrics)
+        for metric, each in self._learned.items():
+            each.recall([(row, known, known[metric]) for row, known in history if _measured(metric, known)])
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests; those beyond the first are held until these are measured, however many come at once."""
@@ -148,9 +150,11 @@ class PredictingEvaluator:
     def learn(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> None:
         """Take in what was measured; what an earlier part of the job predicted is no measurement."""
         for metric, learned in self._learned.items():
-            value = metrics.get(metric, np.nan)
-            if np.isfinite(value) and metrics.get(deviation(metric), 0.0) == 0:
-                learned.learn(genotype, metrics, value)
+            if _measured(metric, metrics):
+                learned.learn(genotype, metrics, metrics[metric])
+        self._look(genotype, metrics)
+
+    def _look(self, genotype: NDArray[np.int16], metrics: Mapping[str, float]) -> None:
         self._see({**costs(self._space.graph(genotype)), **metrics})
 
     def foreseen(self, population: Population) -> dict[str, Array]:
@@ -260,3 +264,8 @@ class PredictingEvaluator:
         """The (m,) losses and the violation of one network whose metrics are known, static ones among them."""
         values = {o.metric: np.array([metrics.get(o.metric, np.nan)]) for o in self._objectives}
         return losses(self._objectives, values)[0], float(violations(self._objectives, values)[0])
+
+
+def _measured(metric: str, metrics: Mapping[str, float]) -> bool:
+    """Whether a value is there and was not predicted."""
+    return bool(np.isfinite(metrics.get(metric, np.nan))) and metrics.get(deviation(metric), 0.0) == 0

@@ -8,11 +8,13 @@ import pytest
 from nas.evaluation.evaluator import Evaluated, Request
 from nas.evaluation.learned_metric import FIRST, Guess, LearnedMetric
 from nas.evaluation.predicting_evaluator import BESIDE, SHARE, PredictingEvaluator
+from nas.features.network_features import SpaceFeatures
 from nas.finalists import worth_measuring
 from nas.front import front, hypervolume
 from nas.jobspec.errors import JobSpecError
 from nas.jobspec.load import parse_job
 from nas.objectives import Objective, deviation, losses
+from predictors.auto import Auto
 from search_spaces.families.nasbench201 import NasBench201
 from search_spaces.genotypes import Population
 from search_spaces.space import SearchSpace
@@ -211,6 +213,21 @@ def test_known_values_and_history_are_used(space: NasBench201, rows: Population)
     assert found["a"].metrics[deviation(LATENCY)] > 0
     assert (found["b"].metrics[LATENCY], found["b"].metrics[deviation(LATENCY)]) == (7.0, 0.0)
     assert evaluator.wait() == []
+
+
+def test_the_past_is_fitted_once(space: NasBench201, rows: Population, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is predicted then is what was after learning it value by value, values that are all alike first."""
+    values = [1.0] * 18 + truth(space, rows[18:31])[1].tolist()
+    learned, recalled = (LearnedMetric(SpaceFeatures(space), Auto, priced=space) for _ in range(2))
+    for row, value in zip(rows, values, strict=False):
+        learned.learn(row, {}, value)
+    fits: list[int] = []
+    fit = Auto.fit
+    monkeypatch.setattr(Auto, "fit", lambda self, x, y, *more: fits.append(len(y)) or fit(self, x, y, *more))
+    recalled.recall([(row, {}, value) for row, value in zip(rows, values, strict=False)])
+    assert fits == [learned._samples]
+    for one, other in zip(learned.guesses(rows[:50], [{}] * 50), recalled.guesses(rows[:50], [{}] * 50), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_predictions_of_the_past_are_no_measurements(space: NasBench201, rows: Population) -> None:
