@@ -1,12 +1,13 @@
 """A real job that measures where it must and predicts elsewhere, against the same job that measures every network.
 
-    python benchmarks/predicted_job.py --evaluations 400 --json job.json
+    python benchmarks/predicted_job.py --evaluations 300 --seeds 3 --json job.json
     python benchmarks/predicted_job.py --job examples/digits.yaml --bound 0.2 --evaluations 300 --json digits.json
 
 Both jobs run as `nas run` runs them, on this machine, each with a store of its own. Without `--job` networks of the
 `mobilenet_v3` space are searched for the most multiply-adds in the least time, so that nothing is trained. At the end
-the finalists of both are measured once more side by side, in one series, because a device is never the same twice; the
-hypervolumes are those of these values, between the best and the worst of all finalists.
+the finalists of all are measured once more side by side, in one series, because a device is never the same twice; the
+hypervolumes are those of these values, between the best and the worst finalists of the two jobs of a seed. With several
+seeds it tells by how much two jobs differ that both measure everything: less than that says little.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +31,7 @@ from nas.front import front, hypervolume
 from nas.jobspec.document import read_document
 from nas.jobspec.load import parse_job
 from nas.jobspec.space_code import space_recipe
-from nas.objectives import losses
+from nas.objectives import deviation, losses
 from nas.results import Results
 from profilers.measurement import Measurement
 from profilers.registry import make_device, open_profiler
@@ -40,6 +42,7 @@ from storage.store import ResultStore
 Array = NDArray[np.float64]
 
 PREDICTED = "latency_ms"
+SOURCES = ("measure", "auto")
 DEFAULT: dict[str, Any] = {
     "name": "predicted",
     "space": {"name": "mobilenet_v3", "resolutions": [32, 48, 64], "stem_stride": 1},
@@ -51,10 +54,11 @@ DEFAULT: dict[str, Any] = {
 
 
 class Ran(NamedTuple):
-    """A job that has ended: its results, and how many networks it measured for the metric."""
+    """A job that has ended: its results, how many networks it measured for the metric, and how often in all."""
 
     results: Results
     measured: int
+    measurements: int
 
 
 def job(document: dict[str, Any], source: str, bound: float | None, evaluations: int, seed: int) -> dict[str, Any]:
@@ -83,8 +87,12 @@ def run(document: dict[str, Any], folder: Path, metric: str) -> Ran:
     with ResultStore(url, create=False) as store:
         found = store.jobs(limit=1)[0]
         objectives = parse_job(found.spec, source=str(file)).objectives
-        results = Results.of(objectives, store.evaluations(found.id), store.replications(found.id))
-    return Ran(results, results.spared.get(metric, (len(results.evaluations), 0))[0])
+        anew = store.replications(found.id)
+        results = Results.of(objectives, store.evaluations(found.id), anew)
+    count = len(results.evaluations)
+    searched = sum(each.metrics.get(deviation(metric), 0.0) == 0 for each in results.evaluations)
+    passes = sum(int(row.statistics["passes"]) for row in anew if row.metric == metric)
+    return Ran(results, results.spared.get(metric, (count, 0))[0], searched + passes)
 
 
 def anew(space: SearchSpace, rows: NDArray[np.int16], section: dict[str, Any]) -> Array:
@@ -104,7 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--job", type=Path, help="a job file with one objective latency_ms@DEVICE")
     parser.add_argument("--bound", type=float, help="of the latency, in ms")
     parser.add_argument("--evaluations", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="the first one")
+    parser.add_argument("--seeds", type=int, default=1, help="how many")
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args(arguments)
     try:
@@ -114,65 +123,91 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(latencies) != 1:
             raise ValueError(f"the job needs one objective {PREDICTED}@DEVICE (got {', '.join(names)})")
         (metric,) = latencies
-        documents = {s: job(document, s, given.bound, given.evaluations, given.seed) for s in ("measure", "auto")}
-        for each in documents.values():
-            parse_job(each, source=str(given.job or "the job"))
+        if given.seeds < 1:
+            raise ValueError(f"--seeds must be at least 1 (got {given.seeds})")
+        seeds = range(given.seed, given.seed + given.seeds)
+        for source in SOURCES:
+            parse_job(job(document, source, given.bound, given.evaluations, given.seed), source=str(given.job or "job"))
         device = document["devices"][metric.partition("@")[2]]
         if not given.json.resolve().parent.is_dir():
             raise ValueError(f"--json: there is no folder {given.json.parent}")
     except (ValueError, OSError, KeyError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder:
-        ran = {source: run(each, Path(folder) / source, metric) for source, each in documents.items()}
     space = space_recipe(dict(document["space"]), allow_code=False).make()
-    objectives = ran["auto"].results.objectives
-    rows, values = {}, {}
-    for source, (results, _) in ran.items():
-        best = [results.evaluations[place] for place in results.front]
-        rows[source] = np.array([space.genotype(each.genotype) for each in best], np.int16)
-        values[source] = results.values[results.front]
-    again = anew(space, np.concatenate(list(rows.values())), device)
-    column = [objective.metric for objective in objectives].index(metric)
-    start, lost, broken = 0, {}, {}
-    for source, told in values.items():
-        told = told.copy()
-        told[:, column] = again[start : start + len(told)]
-        start += len(told)
-        good = np.isfinite(told).all(axis=1)
-        by_name = {objective.metric: told[good, place] for place, objective in enumerate(objectives)}
-        lost[source] = losses(objectives, by_name)
-        broken[source] = 0 if given.bound is None else int((told[:, column] > given.bound).sum())
-    union = np.concatenate(list(lost.values()))
-    low, high = union.min(axis=0), union.max(axis=0)
-    corner = np.full(len(objectives), 1.1)
-    volume = {
-        source: hypervolume(((each - low) / np.where(high > low, high - low, 1.0))[front(each)], corner)
-        for source, each in lost.items()
-    }
+    ran: dict[tuple[str, int], Ran] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in seeds:
+            for source in SOURCES:
+                asked = job(document, source, given.bound, given.evaluations, seed)
+                ran[source, seed] = run(asked, Path(folder) / f"{source}{seed}", metric)
+    best = {which: [each.results.evaluations[place] for place in each.results.front] for which, each in ran.items()}
+    rows = np.array([space.genotype(each.genotype) for found in best.values() for each in found], np.int16)
+    again = iter(anew(space, rows, device).tolist())
+    latencies = {which: np.array([next(again) for _ in found]) for which, found in best.items()}
+    lost = {which: measured(each.results, latencies[which], metric) for which, each in ran.items()}
     records = []
-    names = ("measured", "of", "finalists", "hypervolume", "share", "over the bound")
-    print("from    ", *(f"{name:>{max(len(name), 7)}}" for name in names))
-    for source, (results, measured) in ran.items():
-        record = {
-            "source": source,
-            "measured": measured,
-            "evaluations": len(results.evaluations),
-            "finalists": len(rows[source]),
-            "hypervolume": volume[source],
-            "share": volume[source] / volume["measure"],
-            "stored_violations": int((results.violations[results.front] > 0).sum()),
-            "violations_measured_once_more": broken[source],
-        }
-        records.append(record)
+    for seed in seeds:
+        share = ratio(lost["auto", seed], lost["measure", seed])
+        for source in SOURCES:
+            results, networks, runs = ran[source, seed]
+            over = 0 if given.bound is None else int((latencies[source, seed] > given.bound).sum())
+            records.append(
+                {
+                    "source": source,
+                    "seed": seed,
+                    "measured": networks,
+                    "measurements": runs,
+                    "evaluations": len(results.evaluations),
+                    "finalists": len(results.front),
+                    "share": share if source == "auto" else 1.0,
+                    "stored_violations": int((results.violations[results.front] > 0).sum()),
+                    "violations_measured_once_more": over,
+                }
+            )
+    report(records)
+    apart = [ratio(lost["measure", a], lost["measure", b]) for a, b in combinations(seeds, 2)]
+    if apart:
         print(
-            f"{source:8} {measured:8} {len(results.evaluations):7} {len(rows[source]):9} {volume[source]:11.4f} "
-            f"{record['share']:7.4f} {record['stored_violations']}, once more {broken[source]}"
+            f"hypervolumes of two jobs that measure all differ by {100 * np.mean(np.abs(np.log(apart))):.1f} % (mean)"
         )
-    print(f"{ran['measure'].measured / max(ran['auto'].measured, 1):.1f} times fewer measurements")
     given.json.write_text(json.dumps(records, indent=1))
     print(f"written: {given.json}")
     return 0
+
+
+def measured(results: Results, latencies: Array, metric: str) -> Array:
+    """(k, m) losses of the finalists of a job, with latencies (k,) that were measured once more."""
+    values = results.values[results.front].copy()
+    values[:, [objective.metric for objective in results.objectives].index(metric)] = latencies
+    good = values[np.isfinite(values).all(axis=1)]
+    return losses(results.objectives, {o.metric: good[:, place] for place, o in enumerate(results.objectives)})
+
+
+def ratio(one: Array, other: Array) -> float:
+    """The hypervolume of some losses (k, m) as a share of that of others, between the best and worst of both."""
+    union = np.concatenate([one, other])
+    low, high = union.min(axis=0), union.max(axis=0)
+    corner = np.full(union.shape[1], 1.1)
+    scaled = [(each - low) / np.where(high > low, high - low, 1.0) for each in (one, other)]
+    return hypervolume(scaled[0][front(scaled[0])], corner) / hypervolume(scaled[1][front(scaled[1])], corner)
+
+
+def report(records: Sequence[dict[str, Any]]) -> None:
+    """A line for each job, and what they come to."""
+    names = ("seed", "measured", "measurements", "evaluations", "finalists", "share")
+    print("from    ", *(f"{name:>{max(len(name), 6)}}" for name in names), "over the bound")
+    for each in records:
+        columns = (f"{each[name]:{max(len(name), 6)}{'.4f' if name == 'share' else ''}}" for name in names)
+        once_more = each["violations_measured_once_more"]
+        print(f"{each['source']:8}", *columns, f"{each['stored_violations']}, once more {once_more}")
+    plain, spared = ([each for each in records if each["source"] == source] for source in SOURCES)
+    for name in ("measured", "measurements"):
+        times = [a[name] / max(b[name], 1) for a, b in zip(plain, spared, strict=True)]
+        what = "networks measured" if name == "measured" else "measurements, repeated ones counted"
+        print(f"{np.mean(times):.1f} times fewer {what} (least {min(times):.1f})")
+    shares = [each["share"] for each in spared]
+    print(f"{np.mean(shares):.4f} of the hypervolume (from {min(shares):.4f} to {max(shares):.4f})")
 
 
 if __name__ == "__main__":
