@@ -72,7 +72,7 @@ def fit(
         )
     else:
         evaluated = {"--job": job, "--source": source, "--statistic": statistic}
-        _refuse(evaluated, f"{' and '.join(LEARNED)}; {metric} is measured")
+        _refuse(evaluated, f"{' and '.join(LEARNED)}, and --metric is {metric}")
         fitted = fit_device(metric, space, device, samples=samples, tests=tests, seed=seed, plot=plot, url=store)
     fitted.show(as_json=as_json)
 

@@ -172,7 +172,7 @@ def test_bad_input_is_told(url: str) -> None:
         ((*common, "--job", first, "--statistic", "zen", "--unlabelled", "1"), "must be 5 to 100000 (got 1)"),
         ((*common, "--job", first, "--space", "nasbench201"), "--space is for what devices measure"),
         (("predictor", "fit", "--store", url), "--space is missing"),
-        (("predictor", "fit", "--space", "fbnet", "--job", first, "--store", url), "latency_ms is measured"),
+        (("predictor", "fit", "--space", "fbnet", "--job", first, "--store", url), "and --metric is latency_ms"),
     ):
         code, _, said = nas(*arguments)
         assert code == 2, said
