@@ -24,6 +24,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from storage.errors import BadStore, StoreFailed, StoreNotFound, StoreUnreachable
+from storage.interrupts import uninterrupted
 from storage.schema import Base
 
 ALLOWED = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
@@ -76,13 +77,14 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database. Raises `StoreFailed`."""
-        with self._plain_words("could not be read"), self._reader.begin() as connection:
+        with uninterrupted(), self._plain_words("could not be read"), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is kept whole or not at all. Raises `StoreFailed`."""
-        with self._plain_words("refused a change, nothing of it is kept"), self._writer.begin() as connection:
+        refused = self._plain_words("refused a change, nothing of it is kept")
+        with uninterrupted(), refused, self._writer.begin() as connection:
             yield connection
 
     @contextmanager

@@ -4,8 +4,7 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +18,7 @@ from nas.jobspec.load import load_job, parse_job
 from nas.lease_owner import LEASE_SECONDS, claim, this_process
 from nas.service.commands import TRY_AGAIN
 from storage.errors import LeaseLost, StoreFailed
+from storage.interrupts import interrupt
 from storage.records import JobStatus, Lease
 from storage.store import ResultStore
 
@@ -142,7 +142,8 @@ def _drive(store: ResultStore, url: str, take: Callable[[], Lease], problem: Any
         _make(folder)
         lease = take()
     job_id = lease.job_id
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # either gives the job back
+        signal.signal(number, interrupt)
     try:
         with ProgressBars() as progress:
             results = Driver(store, lease, problem, folder, progress, address).run()
@@ -183,11 +184,6 @@ def _drive(store: ResultStore, url: str, take: Callable[[], Lease], problem: Any
 
 def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """Treat SIGTERM as an interrupt, so that the job is given back."""
-    raise KeyboardInterrupt
 
 
 def register(app: typer.Typer) -> None:

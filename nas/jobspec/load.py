@@ -78,7 +78,7 @@ def parse_job(
         problems += found
         if any(details["type"] != "inconsistent" for details in error.errors()):
             # pydantic does not compare sections while one of them is wrong in itself.
-            told = {problem.location for problem in found}
+            told = {problem.location for problem in found if len(problem.location) > 1}  # options, not whole sections
             problems += [each for each in inconsistencies(with_defaults(located)) if each.location not in told]
     problems += owner_problems(located, allow_code=allow_code)
     if problems or spec is None:

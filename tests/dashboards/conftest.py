@@ -12,9 +12,9 @@ from storage.store import ResultStore
 from tests.browsers import Service, browser_service, chromium
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for the tests of all files here that follow each other."""
+    """One browser for all tests."""
     with chromium() as launched:
         yield launched
 
