@@ -98,11 +98,11 @@ class Finalists:
         """Who is on the front by the newest values, was not measured anew yet, and adds to what was."""
         results = self._results(proven=False)
         replicated = np.array([e.architecture_key in results.replications for e in results.evaluations], np.bool_)
-        told = np.array([self._is_told(each) for each in results.evaluations], np.bool_) & ~replicated
+        predicted = np.array([self._is_told(each) for each in results.evaluations], np.bool_)
+        told = predicted & ~replicated
         on_front = results.front
         new = on_front[worth_measuring(results.losses[on_front], told[on_front])]
-        begun = int((replicated & [self._is_told(each) for each in results.evaluations]).sum())
-        new = new[: affordable(len(told), int((~told).sum()), begun)]
+        new = new[: affordable(len(told), int((~told).sum()), int((predicted & replicated).sum()))]
         if not len(new):  # what hides behind a prediction that nobody will check is reported
             whole = np.flatnonzero(
                 [known and e.stopped is None for known, e in zip(~told, results.evaluations, strict=True)]

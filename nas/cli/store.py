@@ -10,7 +10,6 @@ from nas.artifacts import artifact_folder, sha256
 from nas.cli.failure import bad_input
 from nas.cli.options import AsJson, Default, StoreUrl, open_store
 from nas.cli.output import messages, print_json, print_table
-from nas.objectives import Objective
 from nas.results import Results
 from storage.migrate import HEAD
 from storage.records import JobStatus
@@ -80,11 +79,10 @@ def export(
 
 def _wrong_front(store: ResultStore, job_id: str) -> list[str]:
     """The kept front beside the one of all evaluations by the objectives of the spec."""
-    job, replications = store.job(job_id), store.replications(job_id)
-    objectives = [Objective(**given) for given in job.spec.get("objectives", [])]
-    if not objectives or (replications and job.status is not JobStatus.SUCCEEDED):
+    job = store.job(job_id)
+    if not job.spec.get("objectives") or (job.status is not JobStatus.SUCCEEDED and store.replications(job_id)):
         return []  # while finalists are measured anew the front is still that of the search
-    results = Results.of(objectives, store.evaluations(job_id), replications)
+    results = Results.load(store, job)
     results = results.final if job.status is JobStatus.SUCCEEDED else results
     expected = {results.evaluations[index].number for index in results.front}
     kept = {evaluation.number for evaluation in store.front(job_id)}

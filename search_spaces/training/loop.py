@@ -190,9 +190,9 @@ class TrainingLoop(ABC, Generic[Settings]):
     def _update(self) -> None:
         """One step of the optimiser."""
         if self.settings.gradient_clip is not None:
-            self.scaler.unscale_(self.optimiser)  # type: ignore[arg-type]  # the same
+            self.scaler.unscale_(self.optimiser)  # type: ignore[arg-type]  # it asks for no more than groups
             torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.settings.gradient_clip)
-        self.scaler.step(self.optimiser)  # type: ignore[arg-type]  # it asks for no more than groups and a step
+        self.scaler.step(self.optimiser)  # type: ignore[arg-type]  # and a step
         self.scaler.update()
 
     def _tensors(self) -> dict[str, Tensor]:
